@@ -1,0 +1,20 @@
+//! Core of [parlor](https://docs.rs/parlor): chat for your own server, a crate and not a service.
+//!
+//! This crate names no transport and no database. It holds the model, the commands and events, the
+//! traits that backends implement, the engine that routes everything, in-memory backends, and the
+//! conformance suite for backends (feature `conformance`).
+
+pub mod command;
+pub mod event;
+pub mod model;
+pub mod rules;
+pub mod store;
+pub mod traits;
+
+mod clock;
+mod error;
+mod limits;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error::{BackendError, BackendErrorKind, Error, ErrorCode, Invalid};
+pub use limits::Limits;
