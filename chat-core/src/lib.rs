@@ -4,11 +4,16 @@
 //! traits that backends implement, the engine that routes everything, in-memory backends, and the
 //! conformance suite for backends (feature `conformance`).
 
+#[cfg(any(feature = "jwt-rust-crypto", feature = "jwt-aws-lc"))]
+pub mod auth;
+pub mod backends;
 pub mod command;
 pub mod event;
 pub mod model;
 pub mod rules;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod traits;
 
 mod clock;
