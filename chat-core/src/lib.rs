@@ -8,6 +8,8 @@
 pub mod auth;
 pub mod backends;
 pub mod command;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod event;
 pub mod model;
 pub mod rules;
