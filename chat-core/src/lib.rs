@@ -19,9 +19,11 @@ pub mod testing;
 pub mod traits;
 
 mod clock;
+mod engine;
 mod error;
 mod limits;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use engine::*;
 pub use error::{BackendError, BackendErrorKind, Error, ErrorCode, Invalid};
 pub use limits::Limits;
