@@ -1,0 +1,71 @@
+//! The browser tests in `tests/browser`, against the quickstart example.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::run::{Outcome, command, find, output, root, run};
+
+/// A program that the tests need, and Debian's package of it.
+const TOOLS: [(&str, &str); 3] = [("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm")];
+
+/// Runs the browser tests. They learn from the environment where the server
+/// (`PARLOR_QUICKSTART`) and the browser (`PARLOR_CHROMIUM`, which may be set beforehand) are.
+pub(crate) fn test() -> Outcome {
+    let folder = root().join("tests").join("browser");
+    // Node's test runner is content when it finds no test at all; we are not.
+    if !has_tests(&folder) {
+        return Err("tests/browser has no *.test.mjs".to_owned());
+    }
+    install_missing()?;
+    let quickstart = crate::test::example("quickstart")?;
+    run(command("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
+    run(command("npm")
+        .current_dir(&folder)
+        .arg("test")
+        .env("PARLOR_QUICKSTART", quickstart)
+        .env("PARLOR_CHROMIUM", chromium()?))
+}
+
+fn has_tests(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".test.mjs"))
+}
+
+fn chromium() -> Outcome<PathBuf> {
+    env::var_os("PARLOR_CHROMIUM")
+        .map(PathBuf::from)
+        .or_else(|| find("chromium"))
+        .ok_or_else(|| "chromium is not on the PATH".to_owned())
+}
+
+/// Installs what is missing from Debian's archive, or says how to.
+fn install_missing() -> Outcome {
+    let packages: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .filter(|(program, _)| *program != "chromium" || env::var_os("PARLOR_CHROMIUM").is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if find("apt-get").is_none() || !is_root()? {
+        return Err(format!(
+            "The browser tests need Chromium, Node.js and npm. On Debian: \
+             sudo apt-get install --no-install-recommends {}\n\
+             Elsewhere: install them, and set PARLOR_CHROMIUM when Chromium is not `chromium` on the PATH.",
+            packages.join(" ")
+        ));
+    }
+    run(command("apt-get").args(["update", "--quiet"]))?;
+    run(command("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(packages))
+}
+
+fn is_root() -> Outcome<bool> {
+    Ok(output(command("id").arg("-u"))?.trim() == "0")
+}

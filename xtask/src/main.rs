@@ -1,0 +1,52 @@
+//! The project's chores: `cargo xtask help` lists them.
+
+use std::process::ExitCode;
+
+mod browser;
+mod deps;
+mod metadata;
+mod run;
+mod test;
+mod tidy;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  test               runs everything that must pass before a merge
+    --fast           leaves out the slow steps (features, browser)
+    --only STEP,...  runs these steps alone
+  msrv               checks the claimed minimum Rust version, with that toolchain if it is installed
+  help               prints this";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["test", options @ ..] => match test::Options::parse(options) {
+            // It has said itself what failed.
+            Ok(options) if test::run(&options) => return ExitCode::SUCCESS,
+            Ok(_) => return ExitCode::FAILURE,
+            Err(reason) => return usage(&reason),
+        },
+        ["msrv"] => deps::msrv(),
+        ["help" | "--help" | "-h"] => {
+            println!("{HELP}\n\nSteps of the test:\n{}", test::list());
+            Ok(())
+        }
+        [] => return usage("a command is missing"),
+        other => return usage(&format!("unknown: {}", other.join(" "))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(reason: &str) -> ExitCode {
+    eprintln!("xtask: {reason}\n\n{HELP}\n\nSteps of the test:\n{}", test::list());
+    ExitCode::from(2)
+}
