@@ -1,0 +1,4 @@
+//! The client processes.
+
+pub(crate) mod direct;
+pub(crate) mod idle;
