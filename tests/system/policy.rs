@@ -1,10 +1,13 @@
 //! The host's say: an access policy with live revocation, its own tables of members, a user directory.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use parlor::{BackendError, Error, model::*, traits::*};
+use parlor::{BackendError, Chat, Error, command::*, model::*, traits::*};
 
 use crate::support::*;
 
@@ -142,4 +145,49 @@ async fn who_does_not_exist_cannot_be_talked_to() {
     let group = NewGroup::new("Group", [user("bob"), user("nobody")]);
     assert_eq!(ann.create_group(group).await.unwrap_err().field(), Some("members"));
     ann.open_direct(user("bob")).await.unwrap();
+}
+
+/// Removes whoever reads, between the first look at the membership and the read itself.
+#[derive(Debug, Default)]
+struct Trapdoor(OnceLock<Chat>);
+
+#[async_trait]
+impl AccessPolicy for Trapdoor {
+    async fn check(&self, caller: &Identity, action: &Action) -> Result<Verdict, BackendError> {
+        if let (Some(chat), Action::Read { conversation_id }) = (self.0.get(), action) {
+            let user = caller.user_id.clone();
+            chat.system().remove_member(*conversation_id, user).await.unwrap();
+        }
+        Ok(Verdict::Allow)
+    }
+}
+
+#[tokio::test]
+async fn who_is_removed_while_reading_is_shown_nothing() {
+    let trapdoor = Arc::new(Trapdoor::default());
+    let chat = builder().policy(trapdoor.clone()).build().await.unwrap();
+    let id = group(&chat, &["ann", "bob"]).await;
+    let message = chat.as_user(identity("ann")).send(id, text("secret")).await.unwrap();
+    trapdoor.0.set(chat.clone()).unwrap();
+    let inside = InConversation { conversation_id: id };
+    let reads = [
+        Command::History(History { conversation_id: id, before: None, after: None, limit: None }),
+        Command::GetMessage(InMessage { conversation_id: id, message_id: message.id }),
+        Command::GetChanges(GetChanges {
+            conversation_id: id,
+            since_rev: 0,
+            cursor: None,
+            limit: None,
+        }),
+        Command::ListMembers(ListMembers { conversation_id: id, limit: None, after: None }),
+        Command::ListPins(inside),
+        Command::ListCursors(inside),
+        Command::GetConversation(inside),
+    ];
+    for read in reads {
+        chat.system().add_members(id, vec![user("bob")]).await.unwrap();
+        let name = read.name();
+        let shown = chat.as_user(identity("bob")).dispatch(read).await;
+        assert!(matches!(shown, Err(Error::NotFound)), "{name}: {shown:?}");
+    }
 }

@@ -99,20 +99,30 @@ async fn require_member(node: &Node, id: ConversationId, user: &UserId) -> Resul
     }
 }
 
-/// Lets read who is a member.
+/// Lets read who is a member. [`require_reader`] comes after the read.
 pub(in crate::engine) async fn admit_reader(
     node: &Node,
     who: &Who,
     id: ConversationId,
 ) -> Result<Admitted, Error> {
-    match who.user() {
-        Some(user) => require_member(node, id, user).await?,
-        None if node.read("conversation", node.store().conversation(id)).await?.is_none() => {
-            return Err(Error::NotFound);
-        }
-        None => {}
-    }
+    require_reader(node, who, id).await?;
     admit(node, who, Action::Read { conversation_id: id }).await
+}
+
+/// Lets out what was read: only members see it. Asked again after the read, so that nobody who was
+/// removed meanwhile is shown anything.
+pub(in crate::engine) async fn require_reader(
+    node: &Node,
+    who: &Who,
+    id: ConversationId,
+) -> Result<(), Error> {
+    match who.user() {
+        Some(user) => require_member(node, id, user).await,
+        None => match node.read("conversation", node.store().conversation(id)).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::NotFound),
+        },
+    }
 }
 
 fn conversation_of(action: &Action) -> Option<ConversationId> {

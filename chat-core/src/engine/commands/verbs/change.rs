@@ -51,7 +51,7 @@ async fn refuse_if_host_decides(node: &Node, who: &Who, id: ConversationId) -> R
     };
     match node.read("membership", source.members(&conversation)).await? {
         Some(_) => {
-            gate::admit_reader(node, who, id).await?;
+            gate::require_reader(node, who, id).await?;
             Err(Error::Forbidden("the application decides who is a member here".into()))
         }
         None => Ok(()),

@@ -23,6 +23,7 @@ pub(in crate::engine) async fn run(
     let query = ChangesQuery { viewer: admitted.into_user(), since: since_rev, position, limit };
     let page = node.read("changes", node.store().changes(conversation_id, query)).await?;
     let page = page.ok_or(Error::NotFound)?;
+    gate::require_reader(node, who, conversation_id).await?;
     let changes = catchup::to_event(conversation_id, since_rev, page);
     Ok(Reply::Changes(Box::new(changes)))
 }

@@ -18,7 +18,9 @@ pub(in crate::engine) async fn run(
 ) -> Result<Reply, Error> {
     let admitted = gate::admit_reader(node, who, conversation_id).await?;
     let message = node.store().message(MessageRef::Id(message_id), admitted.user());
-    match node.read("message", message).await? {
+    let message = node.read("message", message).await?;
+    gate::require_reader(node, who, conversation_id).await?;
+    match message {
         Some(message) if message.conversation_id == conversation_id => {
             Ok(Reply::Message(Box::new(message)))
         }

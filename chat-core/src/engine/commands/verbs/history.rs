@@ -28,5 +28,6 @@ pub(in crate::engine) async fn run(
     let limit = node.config.limits.page_size(limit);
     let query = HistoryQuery { viewer: admitted.into_user(), page, limit };
     let page = node.read("history", node.store().history(conversation_id, query)).await?;
+    gate::require_reader(node, who, conversation_id).await?;
     Ok(Reply::History(page))
 }

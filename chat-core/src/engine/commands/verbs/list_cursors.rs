@@ -19,6 +19,7 @@ pub(in crate::engine) async fn run(
     let limit = node.config.limits.group_members;
     let cursors = node.store().cursors(conversation_id, limit);
     let mut cursors = node.read("cursors", cursors).await?;
+    gate::require_reader(node, who, conversation_id).await?;
     let receipts = node.config.receipts;
     cursors
         .retain(|cursor| (receipts && !cursor.private) || admitted.user() == Some(&cursor.user_id));

@@ -19,6 +19,7 @@ pub(in crate::engine) async fn run(
     let limit = node.config.limits.page_size(limit);
     let members = node.store().members(conversation_id, after.as_ref(), limit + 1);
     let mut members = node.read("members", members).await?;
+    gate::require_reader(node, who, conversation_id).await?;
     let has_more = members.len() > limit;
     members.truncate(limit);
     Ok(Reply::Members(MemberPage { members, has_more }))

@@ -17,5 +17,7 @@ pub(in crate::engine) async fn run(
 ) -> Result<Reply, Error> {
     let admitted = gate::admit_reader(node, who, conversation_id).await?;
     let pinned = node.store().pinned(conversation_id, admitted.user());
-    Ok(Reply::Messages(node.read("pinned", pinned).await?))
+    let pinned = node.read("pinned", pinned).await?;
+    gate::require_reader(node, who, conversation_id).await?;
+    Ok(Reply::Messages(pinned))
 }
