@@ -1,0 +1,1 @@
+//! Bus, presence and rate limits on Redis.

@@ -1,0 +1,3 @@
+//! A chat server.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Starts Postgres and Redis for tests.
