@@ -68,6 +68,17 @@ pub struct Change {
     pub rev: u64,
 }
 
+impl Change {
+    /// That a message was sent.
+    pub(crate) fn sent(message: Message) -> Self {
+        Self {
+            conversation_id: message.conversation_id,
+            rev: message.rev,
+            body: ChangeBody::MessageSent { message: Box::new(message) },
+        }
+    }
+}
+
 /// A role that a member got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

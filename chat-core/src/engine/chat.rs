@@ -13,7 +13,7 @@ use super::{
     builder::ChatBuilder,
     caller::Caller,
     codec::Delivery,
-    dispatch,
+    dispatch, fanout,
     gate::Who,
     node::Node,
     outbox::CloseReason,
@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     Error, Limits, Timestamp,
-    event::{Event, SessionEvent},
-    model::{ConversationId, Identity, UserId},
-    store::{MessageRef, Store},
+    event::{Change, Event, SessionEvent},
+    model::{ConversationId, Draft, Identity, Message, MessageId, NewMessage, UserId},
+    store::{Append, MessageRef, Store, Stored},
     traits::Credentials,
 };
 
@@ -150,10 +150,41 @@ impl Chat {
     pub async fn locate(
         &self,
         message: MessageRef,
-    ) -> Result<(ConversationId, crate::model::MessageId, u64), Error> {
+    ) -> Result<(ConversationId, MessageId, u64), Error> {
         let found = self.node.store().message(message, None);
         let found = self.node.read("message", found).await?.ok_or(Error::NotFound)?;
         Ok((found.conversation_id, found.id, found.seq))
+    }
+
+    /// Makes a message ready to be appended within a transaction of the host's own, by a store that can
+    /// do that (`PostgresStore::append_in`): a booking confirmed and its message, both or neither.
+    /// Without a `sender` it comes from the host and may be a system message. Content is checked as always;
+    /// the sender's membership is checked as it is appended. Quotas, policy and hooks have no say here.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field that breaks a limit.
+    pub fn compose(
+        &self,
+        sender: Option<UserId>,
+        conversation: ConversationId,
+        message: NewMessage,
+    ) -> Result<Append, Error> {
+        let hash = message.content_hash();
+        let draft = Draft::check(message, sender.is_none(), self.limits())?;
+        let now = self.now();
+        Ok(Append::new(conversation, MessageId::new(now), sender, draft, hash, now))
+    }
+
+    /// Tells the members of a message that was appended in the host's own transaction, after its commit.
+    /// Never before: a message that is rolled back would have been seen. One that nobody announces is
+    /// found by the next change of its conversation or by the sweep
+    /// ([`Config::sweep_interval`]), without [`Hook::after`](crate::traits::Hook::after).
+    pub fn announce(&self, stored: Stored) -> Message {
+        if !stored.replayed {
+            metrics::counter!("parlor_messages_total").increment(1);
+            fanout::change(&self.node, Change::sent(stored.message.clone()));
+        }
+        stored.message
     }
 
     /// Whether the node takes connections: the store answers, and no drain has begun.

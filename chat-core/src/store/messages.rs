@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendError, Invalid, Timestamp,
+    BackendError, Error, Invalid, Timestamp,
     model::{
         ContentHash, Conversation, ConversationId, Draft, DraftEdit, Member, Message, MessageId,
         ReactionKey, UserId,
@@ -59,6 +59,37 @@ pub enum Appended {
     NotFound,
     /// `reply_to` is not a message of the conversation.
     UnknownReply,
+}
+
+impl Appended {
+    /// The stored message, or why it was refused.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::NotFound`], or [`Error::Invalid`] for `reply_to`.
+    pub fn stored(self) -> Result<Stored, Error> {
+        match self {
+            Self::Fresh(message) => Ok(Stored { message, replayed: false }),
+            Self::Replayed(message) => Ok(Stored { message, replayed: true }),
+            Self::Conflict => {
+                Err(Error::Conflict("this client_id was used for other content".into()))
+            }
+            Self::NotFound => Err(Error::NotFound),
+            Self::UnknownReply => {
+                Err(Invalid::new("reply_to", "is not a message of this conversation").into())
+            }
+        }
+    }
+}
+
+/// A message that is stored. One that was appended within a transaction of the host's own is told to the
+/// members by [`Chat::announce`](crate::Chat::announce), after that transaction was committed.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "after the commit, tell the members: chat.announce(stored)"]
+pub struct Stored {
+    /// The message.
+    pub message: Message,
+    /// Whether it had been stored before, by the same idempotency key.
+    pub replayed: bool,
 }
 
 /// A change of a stored message that all members see.

@@ -29,7 +29,7 @@ pub use conversations::{
 pub use cursors::{Advance, Advanced, CursorStore, UnreadTotal};
 pub use messages::{
     Append, Appended, ChangesPage, ChangesPosition, ChangesQuery, HistoryPage, HistoryQuery,
-    MessageRef, MessageStore, Page, ReviseOutcome, Revision,
+    MessageRef, MessageStore, Page, ReviseOutcome, Revision, Stored,
 };
 
 /// Everything that chat keeps: conversations, messages and cursors on one database.

@@ -2,11 +2,12 @@
 //! or the bus is down the others find it in the store.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::engine::{
@@ -25,6 +26,10 @@ const BATCH: usize = 256;
 /// told too little sweeps.
 const ROSTER_TTL: Duration = Duration::from_secs(2);
 const ROSTERS: usize = 10_000;
+/// Lists of members read at once.
+const LOOK_UPS: usize = 16;
+
+type Rosters = HashMap<ConversationId, (Roster, Instant)>;
 
 #[derive(Debug)]
 enum Job {
@@ -121,7 +126,7 @@ pub(in crate::engine) fn run(node: &Arc<Node>, jobs: Jobs, life: &Life) {
 }
 
 async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
-    let mut rosters: HashMap<ConversationId, (Roster, Instant)> = HashMap::new();
+    let mut rosters = Rosters::new();
     let mut batch = Vec::new();
     let mut kept: Vec<Publication> = Vec::new();
     loop {
@@ -137,23 +142,12 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
                 continue;
             }
         }
+        look_up(&node, &mut rosters, &batch).await;
         let mut publications = std::mem::take(&mut kept);
         for job in batch.drain(..) {
             let (topics, message) = match job {
                 Job::Topics(topics, message) => (topics, message),
-                Job::Members(id, besides, message) => {
-                    if !besides.is_empty() {
-                        rosters.remove(&id);
-                    }
-                    let mut topics = address(&node, &mut rosters, id).await;
-                    for user in besides {
-                        let topic = Topic::User(user);
-                        if !topics.contains(&topic) {
-                            topics.push(topic);
-                        }
-                    }
-                    (topics, message)
-                }
+                Job::Members(id, besides, message) => (address(&rosters, id, besides), message),
             };
             publications.push(Publication { topics, payload: encode(node.id, &message) });
         }
@@ -171,33 +165,59 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
     }
 }
 
-async fn address(
-    node: &Node,
-    rosters: &mut HashMap<ConversationId, (Roster, Instant)>,
-    id: ConversationId,
-) -> Vec<Topic> {
-    let fresh = |at: &Instant| at.elapsed() < ROSTER_TTL;
-    let roster = match rosters.get(&id) {
-        Some((roster, at)) if fresh(at) => roster.clone(),
-        _ => {
-            let small = node.config.small_conversation as usize;
-            let members = node.store().members(id, None, small + 1);
-            // Not remembered: the next change asks again.
-            let Ok(members) = node.read("members", members).await else { return Vec::new() };
-            let roster = if members.len() > small {
-                Roster::Large
-            } else {
-                Roster::Small(members.into_iter().map(|member| member.user_id).collect())
-            };
-            if rosters.len() >= ROSTERS {
-                rosters.retain(|_, (_, at)| fresh(at));
-            }
-            rosters.insert(id, (roster.clone(), Instant::now()));
-            roster
+/// Reads the lists of members that these jobs need and that are not known, or not any more.
+async fn look_up(node: &Node, rosters: &mut Rosters, batch: &[Job]) {
+    let mut wanted = HashSet::new();
+    for job in batch {
+        let Job::Members(id, besides, _) = job else { continue };
+        let known = rosters.get(id).is_some_and(|(_, at)| at.elapsed() < ROSTER_TTL);
+        // Where somebody came or went the list is another one now.
+        if !known || !besides.is_empty() {
+            wanted.insert(*id);
         }
-    };
-    match roster {
-        Roster::Small(users) => users.into_iter().map(Topic::User).collect(),
-        Roster::Large => vec![Topic::Conversation(id)],
     }
+    if wanted.is_empty() {
+        return;
+    }
+    if rosters.len() + wanted.len() > ROSTERS {
+        rosters.retain(|_, (_, at)| at.elapsed() < ROSTER_TTL);
+    }
+    let found: Vec<_> = stream::iter(wanted)
+        .map(|id| async move { (id, roster(node, id).await) })
+        .buffer_unordered(LOOK_UPS)
+        .collect()
+        .await;
+    let now = Instant::now();
+    for (id, roster) in found {
+        match roster {
+            Some(roster) => rosters.insert(id, (roster, now)),
+            // The next change asks again.
+            None => rosters.remove(&id),
+        };
+    }
+}
+
+async fn roster(node: &Node, id: ConversationId) -> Option<Roster> {
+    let small = node.config.small_conversation as usize;
+    let members = node.read("members", node.store().members(id, None, small + 1)).await.ok()?;
+    if members.len() > small {
+        return Some(Roster::Large);
+    }
+    Some(Roster::Small(members.into_iter().map(|member| member.user_id).collect()))
+}
+
+/// The topics of a conversation's members and of these users besides.
+fn address(rosters: &Rosters, id: ConversationId, besides: Vec<UserId>) -> Vec<Topic> {
+    let mut topics = match rosters.get(&id) {
+        Some((Roster::Small(users), _)) => users.iter().cloned().map(Topic::User).collect(),
+        Some((Roster::Large, _)) => vec![Topic::Conversation(id)],
+        None => Vec::new(),
+    };
+    for user in besides {
+        let topic = Topic::User(user);
+        if !topics.contains(&topic) {
+            topics.push(topic);
+        }
+    }
+    topics
 }

@@ -13,7 +13,7 @@ use crate::engine::{
 };
 use crate::{
     BackendError, BackendErrorKind, Error,
-    event::{Change, ChangeBody},
+    event::Change,
     model::{ContentHash, ConversationId, Draft, MessageId},
     store::{Append, Appended},
 };
@@ -125,11 +125,7 @@ async fn commit(node: &Arc<Node>, batch: Vec<Waiting>) {
     let mut changes = Vec::new();
     for (outcome, answer) in outcomes.into_iter().zip(answers) {
         match &outcome {
-            Ok(Appended::Fresh(message)) => changes.push(Change {
-                conversation_id: message.conversation_id,
-                rev: message.rev,
-                body: ChangeBody::MessageSent { message: Box::new(message.clone()) },
-            }),
+            Ok(Appended::Fresh(message)) => changes.push(Change::sent(message.clone())),
             Ok(_) => {}
             Err(error) => {
                 metrics::counter!("parlor_store_errors_total", "operation" => "append")

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::{
-    Error, Invalid,
+    Error,
     command::{Reply, Send},
     engine::{
         dispatch::Started,
@@ -12,7 +12,7 @@ use crate::{
         typing,
     },
     model::{ContentHash, Draft},
-    store::Appended,
+    store::Stored,
     traits::Action,
 };
 
@@ -33,29 +33,13 @@ pub(in crate::engine) async fn start(
     let inflight = node.inflight.begin();
     let rest = async move {
         let _inflight = inflight;
-        let reply = answer(committing.outcome(&node).await?)?;
+        let Stored { message, replayed } = committing.outcome(&node).await?.stored()?;
         if let Some(user) = user
             && node.typing.end(conversation_id, &user)
         {
             typing::tell(&node, conversation_id, &user, false);
         }
-        Ok(reply)
+        Ok(Reply::Sent { message: Box::new(message), replayed })
     };
     Ok(Started::Pending(rest.boxed()))
-}
-
-fn answer(appended: Appended) -> Result<Reply, Error> {
-    match appended {
-        Appended::Fresh(message) => Ok(Reply::Sent { message: Box::new(message), replayed: false }),
-        Appended::Replayed(message) => {
-            Ok(Reply::Sent { message: Box::new(message), replayed: true })
-        }
-        Appended::Conflict => {
-            Err(Error::Conflict("this client_id was used for other content".into()))
-        }
-        Appended::NotFound => Err(Error::NotFound),
-        Appended::UnknownReply => {
-            Err(Invalid::new("reply_to", "is not a message of this conversation").into())
-        }
-    }
 }
