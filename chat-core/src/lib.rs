@@ -26,4 +26,4 @@ mod limits;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use engine::*;
 pub use error::{BackendError, BackendErrorKind, Error, ErrorCode, Invalid};
-pub use limits::Limits;
+pub use limits::{Limits, counted_address};

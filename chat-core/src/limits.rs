@@ -1,5 +1,7 @@
 //! The bounds on everything that comes in.
 
+use std::net::IpAddr;
+
 /// Bounds on the content of messages and conversations. Lengths are in bytes of UTF-8 unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,5 +65,31 @@ impl Limits {
     pub fn page_size(&self, wish: Option<u64>) -> usize {
         let wish = wish.map_or(self.page, |wish| usize::try_from(wish).unwrap_or(usize::MAX));
         wish.clamp(1, self.page_max.max(1))
+    }
+}
+
+/// What counts as one address where connections are limited by address: an IPv4 address, and of IPv6 the
+/// network of 64 bits that a single customer commonly has to themselves.
+pub fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(network.into())
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_64_bits_counts_as_one_address() {
+        let counted = |text: &str| counted_address(text.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), counted("2001:db8:1:2::1"));
+        assert_ne!(counted("2001:db8:1:3::1"), counted("2001:db8:1:2::1"));
+        assert_eq!(counted("::ffff:10.0.0.7"), "10.0.0.7");
+        assert_eq!(counted("10.0.0.7"), "10.0.0.7");
     }
 }

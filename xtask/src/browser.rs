@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::run::{Outcome, command, find, output, root, run};
+use crate::{
+    packages,
+    run::{Outcome, command, find, root, run},
+};
 
 /// A program that the tests need, and Debian's package of it.
 const TOOLS: [(&str, &str); 3] = [("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm")];
@@ -42,30 +45,15 @@ fn chromium() -> Outcome<PathBuf> {
 
 /// Installs what is missing from Debian's archive, or says how to.
 fn install_missing() -> Outcome {
-    let packages: Vec<&str> = TOOLS
+    let missing: Vec<&str> = TOOLS
         .iter()
         .filter(|(program, _)| find(program).is_none())
         .filter(|(program, _)| *program != "chromium" || env::var_os("PARLOR_CHROMIUM").is_none())
         .map(|(_, package)| *package)
         .collect();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    if find("apt-get").is_none() || !is_root()? {
-        return Err(format!(
-            "The browser tests need Chromium, Node.js and npm. On Debian: \
-             sudo apt-get install --no-install-recommends {}\n\
-             Elsewhere: install them, and set PARLOR_CHROMIUM when Chromium is not `chromium` on the PATH.",
-            packages.join(" ")
-        ));
-    }
-    run(command("apt-get").args(["update", "--quiet"]))?;
-    run(command("apt-get")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
-        .args(packages))
-}
-
-fn is_root() -> Outcome<bool> {
-    Ok(output(command("id").arg("-u"))?.trim() == "0")
+    packages::install(
+        &missing,
+        "The browser tests need Chromium, Node.js and npm. Without Debian's packages: install them, \
+         and set PARLOR_CHROMIUM when Chromium is not `chromium` on the PATH.",
+    )
 }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 mod browser;
 mod deps;
 mod metadata;
+mod packages;
 mod run;
+mod services;
 mod test;
 mod tidy;
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::{
     browser, deps, metadata,
     run::{Outcome, cargo, command, run as execute},
+    services::Services,
     tidy,
 };
 
@@ -47,7 +48,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc", what: "rustdoc, warnings refused", slow: false, run: doc },
     Step {
         name: "test",
-        what: "unit, system and doc tests; examples compile",
+        what: "unit, system and doc tests on a real Postgres and Redis; examples compile",
         slow: false,
         run: test,
     },
@@ -177,7 +178,10 @@ fn doc() -> Outcome {
 
 fn test() -> Outcome {
     let features = metadata::feature_set()?;
-    execute(cargo().args(["test", "--workspace", "--no-fail-fast", "--features", &features]))
+    let services = Services::start()?;
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--no-fail-fast", "--features", &features]);
+    execute(services.tell(&mut test))
 }
 
 fn conformance() -> Outcome {

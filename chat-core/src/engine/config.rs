@@ -18,8 +18,8 @@ pub struct Config {
     pub node_outbox_bytes: usize,
     /// Connections a user. Defaults to 20.
     pub connections_per_user: usize,
-    /// Connections an address, where the transport knows it. Defaults to 10,000: behind a proxy all
-    /// users may share the proxy's.
+    /// Connections an address, where the transport knows it; of IPv6 a network of 64 bits counts as
+    /// one. Defaults to 10,000: behind a proxy all users may share the proxy's.
     pub connections_per_address: usize,
     /// Connections of this node. Defaults to 100,000.
     pub connections: usize,

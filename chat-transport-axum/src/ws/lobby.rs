@@ -39,6 +39,7 @@ impl Lobby {
 
     /// A place, if there is one left, altogether and for the address.
     pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let address = address.map(parlor_core::counted_address);
         let mut counts = self.counts();
         let of_address =
             address.and_then(|address| counts.by_address.get(&address).copied()).unwrap_or(0);

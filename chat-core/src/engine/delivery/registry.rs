@@ -16,7 +16,7 @@ use crate::engine::{
     outbox::{CloseReason, Outbox},
 };
 use crate::{
-    Timestamp,
+    Timestamp, counted_address,
     model::{ConversationId, Identity, PresenceStatus, SessionId, UserId},
 };
 
@@ -186,7 +186,7 @@ impl Registry {
     fn count_address(&self, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return true };
         let mut addresses = self.addresses.lock();
-        let count = addresses.entry(address).or_default();
+        let count = addresses.entry(counted_address(address)).or_default();
         let admitted = *count < self.caps.per_address;
         *count += usize::from(admitted);
         admitted
@@ -195,7 +195,7 @@ impl Registry {
     fn release_address(&self, address: Option<IpAddr>) {
         let Some(address) = address else { return };
         let mut addresses = self.addresses.lock();
-        if let Entry::Occupied(mut count) = addresses.entry(address) {
+        if let Entry::Occupied(mut count) = addresses.entry(counted_address(address)) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
