@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use parlor_core::{
     Timestamp,
     model::{ConversationId, ConversationSummary, MemberState, Message, UserId},
-    store::{ListQuery, Membership},
+    store::{Arrival, ListQuery, Membership},
 };
 use sqlx::{Row, SqliteConnection, query, query_scalar, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -159,6 +159,40 @@ pub(crate) async fn memberships(
                 member_rev: count(row, "member_rev")?,
                 member_count: row.try_get("member_count")?,
                 last_activity_at: Timestamp::from_millis(row.try_get("last_activity_at")?),
+            })
+        })
+        .collect()
+}
+
+/// Memberships since `?1`, after the user `?4` in the conversation `?3` at `?2`.
+pub(crate) const ARRIVALS: &str = "
+    SELECT m.joined_at, c.id, m.user_id
+    FROM members m CROSS JOIN conversations c ON c.number = m.conversation
+    WHERE m.joined_at >= ?1 AND (?2 IS NULL OR (m.joined_at, m.conversation, m.user_id)
+        > (?2, (SELECT number FROM conversations WHERE id = ?3), ?4))
+    ORDER BY m.joined_at, m.conversation, m.user_id LIMIT ?5";
+
+pub(crate) async fn arrivals(
+    conn: &mut SqliteConnection,
+    since: Timestamp,
+    after: Option<Arrival>,
+    most: usize,
+) -> Result<Vec<Arrival>, Fault> {
+    let from = after.as_ref().map_or(since, |after| after.joined_at.max(since));
+    let rows = query(ARRIVALS)
+        .bind(from.as_millis())
+        .bind(after.as_ref().map(|after| after.joined_at.as_millis()))
+        .bind(after.as_ref().map(|after| after.conversation_id.0))
+        .bind(after.as_ref().map(|after| after.user_id.as_str()))
+        .bind(limit(most))
+        .fetch_all(conn)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Arrival {
+                joined_at: Timestamp::from_millis(row.try_get(0)?),
+                conversation_id: ConversationId(row.try_get(1)?),
+                user_id: user_id(row.try_get(2)?)?,
             })
         })
         .collect()

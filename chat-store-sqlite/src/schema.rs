@@ -18,8 +18,14 @@ pub struct Migration {
 }
 
 /// All steps in order. [`crate::SqliteStore::open`] applies those that are missing, each in one transaction.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "chat", sql: include_str!("../migrations/0001_chat.sql") }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "chat", sql: include_str!("../migrations/0001_chat.sql") },
+    Migration {
+        version: 2,
+        name: "arrivals",
+        sql: include_str!("../migrations/0002_arrivals.sql"),
+    },
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS parlor_migrations (
     version    INTEGER PRIMARY KEY,

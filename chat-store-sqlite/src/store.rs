@@ -11,7 +11,7 @@ use parlor_core::{
         MessageId, UserId,
     },
     store::{
-        Advance, Advanced, Append, Appended, ChangeOutcome, ChangesPage, ChangesQuery,
+        Advance, Advanced, Append, Appended, Arrival, ChangeOutcome, ChangesPage, ChangesQuery,
         ConversationChange, ConversationStore, Created, CursorStore, HistoryPage, HistoryQuery,
         ListQuery, Membership, MessageRef, MessageStore, NewConversation, PrivateChange,
         PrivateDelta, ReviseOutcome, Revision, UnreadTotal,
@@ -160,6 +160,18 @@ impl ConversationStore for SqliteStore {
         let user = user.clone();
         self.medium
             .read("memberships", move |conn| lists::memberships(conn, user, after, limit).boxed())
+            .await
+    }
+
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError> {
+        let after = after.cloned();
+        self.medium
+            .read("arrivals", move |conn| lists::arrivals(conn, since, after, limit).boxed())
             .await
     }
 

@@ -95,6 +95,7 @@ const HOT: &[(&str, &str, &str)] = &[
     ("unread total", unread::TOTAL, "COVERING INDEX messages_counting (conversation=? AND seq>?)"),
     ("list", lists::LIST, "members_by_user (user_id=?)"),
     ("last messages", lists::LAST, "messages_by_seq (conversation=? AND seq>?)"),
+    ("arrivals", lists::ARRIVALS, "SEARCH m USING COVERING INDEX members_by_arrival (joined_at>?)"),
     ("heads", lists::HEADS, "SEARCH c USING INDEX"),
     ("sharing", lists::SHARING, "members_by_user (user_id=?)"),
     ("members", conversations::MEMBERS, "PRIMARY KEY (conversation=? AND user_id>?)"),

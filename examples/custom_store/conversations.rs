@@ -11,8 +11,8 @@ use parlor::{
     model::{Conversation, ConversationId, ConversationSummary, DirectKey, Member, Role, UserId},
     rules::{self, Denied},
     store::{
-        ChangeOutcome, ConversationChange, ConversationStore, Created, ListQuery, MemberDelta,
-        Membership, NewConversation, PrivateChange, PrivateDelta,
+        Arrival, ChangeOutcome, ConversationChange, ConversationStore, Created, ListQuery,
+        MemberDelta, Membership, NewConversation, PrivateChange, PrivateDelta,
     },
 };
 use uuid::Uuid;
@@ -99,6 +99,29 @@ impl ConversationStore for JournalStore {
             })
         });
         Ok(mine.collect())
+    }
+
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError> {
+        let tables = self.read("arrivals").await?;
+        let mut arrivals: Vec<Arrival> = Vec::new();
+        for conversation_id in tables.conversations.keys().copied() {
+            for (user, seat) in tables.seats(conversation_id) {
+                let (joined_at, user_id) = (seat.joined_at, user.clone());
+                arrivals.push(Arrival { joined_at, conversation_id, user_id });
+            }
+        }
+        arrivals.retain(|arrival| {
+            let later = |last| arrival_place(arrival) > arrival_place(last);
+            arrival.joined_at >= since && after.is_none_or(later)
+        });
+        arrivals.sort_by(|one, other| arrival_place(one).cmp(&arrival_place(other)));
+        arrivals.truncate(limit);
+        Ok(arrivals)
     }
 
     async fn list(
@@ -218,6 +241,11 @@ impl ConversationStore for JournalStore {
 /// Where a conversation stands in lists.
 fn place(conversation: &Conversation) -> (Timestamp, u64) {
     (conversation.last_activity_at, conversation.number)
+}
+
+/// Where an arrival stands among all.
+fn arrival_place(arrival: &Arrival) -> (Timestamp, ConversationId, &UserId) {
+    (arrival.joined_at, arrival.conversation_id, &arrival.user_id)
 }
 
 fn create(transaction: &mut Transaction<'_>, new: &NewConversation) -> Created {

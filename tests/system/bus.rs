@@ -215,3 +215,22 @@ async fn a_revocation_outlasts_an_outage_of_the_bus_on_either_side() {
         bob.until_type("conversation.removed").await;
     }
 }
+
+#[tokio::test]
+async fn a_conversation_whose_making_was_lost_is_found_by_the_sweep() {
+    let (nodes, hub, _) = nodes(2, QUICK).await;
+    let mut bob = Device::connect(&nodes[1], identity("bob")).await;
+    let ann = nodes[0].as_user(identity("ann"));
+    hub.drop_next(usize::MAX);
+    let id = ann.open_direct(user("bob")).await.unwrap().conversation.id;
+    ann.send(id, text("lost")).await.unwrap();
+    let added = bob.until_type("conversation.added").await;
+    assert_eq!(added["summary"]["conversation"]["id"], id.to_string(), "{added}");
+    // From here on the room is there: its head shows what is missing, and what is not lost comes at once.
+    ann.send(id, text("lost again")).await.unwrap();
+    bob.until_body(id, "lost again").await;
+    hub.drop_next(0);
+    ann.send(id, text("heard")).await.unwrap();
+    bob.until_body(id, "heard").await;
+    assert_eq!(bob.follower.bodies(id), ["lost again", "heard"], "the first is history to him");
+}

@@ -132,6 +132,7 @@ pub(super) fn all() -> Vec<Case> {
             unread_is_counted_in_the_list,
             only_members_have_a_summary,
             memberships_come_by_id_with_their_heads,
+            arrivals_are_the_memberships_since_a_moment,
             heads_are_the_revs_of_known_ones,
             direct_peers_come_latest_activity_first,
             those_who_share_a_conversation_are_found,

@@ -1,4 +1,4 @@
-//! `list`, `summary`, `memberships`, `heads`, `direct_peers`, `sharing`.
+//! `list`, `summary`, `memberships`, `arrivals`, `heads`, `direct_peers`, `sharing`.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     model::{
-        ConversationId, ConversationKind, ConversationSummary, MessageKind, NewMessage,
+        ConversationId, ConversationKind, ConversationSummary, MessageKind, NewMessage, Role,
         SettingsPatch, UserId,
     },
     store::{
-        ConversationChange, ListPosition, ListQuery, Membership, NewConversation, PrivateChange,
-        Revision, Store,
+        ChangeOutcome, ConversationChange, ListPosition, ListQuery, Membership, NewConversation,
+        PrivateChange, Revision, Store,
     },
 };
 
@@ -215,6 +215,54 @@ pub(super) async fn memberships_come_by_id_with_their_heads(nodes: &Nodes) {
     }
     let none = nodes.one.memberships(&user("eve"), None, ALL).await;
     assert_eq!(none.expect("memberships answers"), []);
+}
+
+pub(super) async fn arrivals_are_the_memberships_since_a_moment(nodes: &Nodes) {
+    // A moment that no other case of this run, nor of an earlier one, is likely to have.
+    let moment = i64::from(uuid::Uuid::new_v4().as_fields().0) * 1000 + 1_000_000_000;
+    let names = ["ann", "bob", "cem", "dan"].map(user);
+    let [ann, bob, cem, dan] = &names;
+    let make = async |other: &UserId, later: i64| {
+        let created_at = at(moment + later);
+        let new = NewConversation::direct(conversation_id(), ann, other, None, created_at);
+        nodes.one.create(new).await.expect("create answers").conversation.id
+    };
+    let (early, exact) = (make(bob, -1).await, make(cem, 0).await);
+    let members = [(ann.clone(), Role::Owner), (bob.clone(), Role::Member)];
+    let new = NewConversation::group(conversation_id(), "g".into(), members.into(), at(moment - 5));
+    let group = nodes.one.create(new).await.expect("create answers").conversation.id;
+    for (change, later) in [
+        (ConversationChange::AddMembers(vec![dan.clone(), cem.clone()]), 3),
+        (ConversationChange::RemoveMember(cem.clone()), 4),
+        (ConversationChange::RemoveMember(bob.clone()), 5),
+        (ConversationChange::AddMembers(vec![bob.clone()]), 6),
+    ] {
+        let changed = nodes.one.change(group, None, change, ALL, at(moment + later)).await;
+        assert!(matches!(changed, Ok(ChangeOutcome::Changed(..))), "{changed:?}");
+    }
+    let wanted: BTreeSet<_> =
+        [(0, exact, ann), (0, exact, cem), (3, group, dan), (6, group, bob)].into();
+    for limit in [1, 2, 3, 100] {
+        let (mut seen, mut after) = (BTreeSet::new(), None);
+        // Other runs may have later ones: only the first pages matter.
+        for _ in 0..8 {
+            let page = nodes.other.arrivals(at(moment), after.as_ref(), limit).await;
+            let page = page.expect("arrivals answers");
+            assert!(page.len() <= limit);
+            assert!(page.is_sorted_by_key(|arrival| arrival.joined_at), "the earliest first");
+            for arrival in &page {
+                assert_ne!(arrival.conversation_id, early, "before the moment");
+                if let Some(name) = names.iter().find(|name| **name == arrival.user_id) {
+                    let later = arrival.joined_at.as_millis() - at(moment).as_millis();
+                    let new = seen.insert((later, arrival.conversation_id, name));
+                    assert!(new, "each once, limit {limit}");
+                }
+            }
+            let Some(last) = page.into_iter().next_back() else { break };
+            after = Some(last);
+        }
+        assert_eq!(seen, wanted, "limit {limit}");
+    }
 }
 
 pub(super) async fn heads_are_the_revs_of_known_ones(nodes: &Nodes) {

@@ -163,6 +163,17 @@ pub struct Membership {
     pub last_activity_at: Timestamp,
 }
 
+/// Somebody who became a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub joined_at: Timestamp,
+    /// Of which conversation.
+    pub conversation_id: ConversationId,
+    /// Who.
+    pub user_id: UserId,
+}
+
 /// A place in a conversation list: strictly after the entry with this activity and number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPosition {
@@ -307,6 +318,15 @@ pub trait ConversationStore: Debug + Send + Sync + 'static {
         after: Option<ConversationId>,
         limit: usize,
     ) -> Result<Vec<Membership>, BackendError>;
+
+    /// Memberships that began at or after `since` and still stand, the earliest first; after the last one
+    /// of an earlier page, at most `limit`. Those of one moment come in an order of the store's own.
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError>;
 
     /// A user's conversations, latest activity first (then larger number first), without the hidden ones,
     /// each with the last message that the user can see and the unread count.

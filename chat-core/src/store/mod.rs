@@ -23,8 +23,8 @@ mod cursors;
 mod messages;
 
 pub use conversations::{
-    ChangeOutcome, ConversationChange, ConversationStore, Created, ListPosition, ListQuery,
-    MemberDelta, Membership, NewConversation, PrivateChange, PrivateDelta,
+    Arrival, ChangeOutcome, ConversationChange, ConversationStore, Created, ListPosition,
+    ListQuery, MemberDelta, Membership, NewConversation, PrivateChange, PrivateDelta,
 };
 pub use cursors::{Advance, Advanced, CursorStore, UnreadTotal};
 pub use messages::{

@@ -145,6 +145,15 @@ impl ConversationStore for FaultyStore {
         self.well().await?.private_changes(id, user, since, limit, unread_cap).await
     }
 
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError> {
+        self.well().await?.arrivals(since, after, limit).await
+    }
+
     async fn heads(
         &self,
         ids: &[ConversationId],

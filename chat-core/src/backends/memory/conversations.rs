@@ -15,8 +15,8 @@ use crate::{
     },
     rules::{self, Denied},
     store::{
-        ChangeOutcome, ConversationChange, ConversationStore, Created, ListPosition, ListQuery,
-        MemberDelta, Membership, NewConversation, PrivateChange, PrivateDelta,
+        Arrival, ChangeOutcome, ConversationChange, ConversationStore, Created, ListPosition,
+        ListQuery, MemberDelta, Membership, NewConversation, PrivateChange, PrivateDelta,
     },
 };
 
@@ -99,6 +99,36 @@ impl ConversationStore for MemoryStore {
             })
         });
         Ok(memberships.collect())
+    }
+
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError> {
+        let data = self.medium.data.lock();
+        let mut arrivals = Vec::new();
+        for room in data.rooms.values() {
+            for (user_id, seat) in &room.seats {
+                if seat.joined_at >= since {
+                    arrivals.push(Arrival {
+                        joined_at: seat.joined_at,
+                        conversation_id: room.conversation.id,
+                        user_id: user_id.clone(),
+                    });
+                }
+            }
+        }
+        drop(data);
+        let place = |arrival: &Arrival| {
+            (arrival.joined_at, arrival.conversation_id, arrival.user_id.clone())
+        };
+        arrivals.sort_by_cached_key(place);
+        let after = after.map(place);
+        let later =
+            arrivals.into_iter().filter(|one| after.as_ref().is_none_or(|a| place(one) > *a));
+        Ok(later.take(limit).collect())
     }
 
     async fn list(

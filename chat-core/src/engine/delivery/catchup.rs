@@ -10,7 +10,10 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::engine::node::{Life, Node};
+use crate::engine::{
+    arrivals::Arrivals,
+    node::{Life, Node},
+};
 use crate::{
     Error,
     event::Changes,
@@ -70,6 +73,7 @@ pub(in crate::engine) fn run(node: &Arc<Node>, life: &Life) {
 async fn serve(node: Arc<Node>, mut life: Life) {
     let interval = node.config.sweep_interval;
     let mut next_sweep = tokio::time::Instant::now() + interval;
+    let mut arrivals = Arrivals::from(node.now());
     loop {
         tokio::select! {
             () = node.gaps.wake.notified() => tokio::time::sleep(PATIENCE).await,
@@ -88,6 +92,7 @@ async fn serve(node: Arc<Node>, mut life: Life) {
             next_sweep = tokio::time::Instant::now() + interval;
             let rooms: Vec<_> = node.rooms.heads().into_iter().map(|(id, _)| id).collect();
             behind.extend(heads(&node, &rooms).await);
+            arrivals.look(&node).await;
             refresh_epoch(&node).await;
         } else if !wanted.heads.is_empty() {
             let rooms: Vec<_> = wanted.heads.into_iter().collect();

@@ -101,6 +101,11 @@ impl Connection {
         }
     }
 
+    /// Whether it stands in a room, or has left for good and stands in none any more.
+    pub(in crate::engine) fn stands_in(&self, conversation: ConversationId) -> bool {
+        self.rooms.lock().as_ref().is_none_or(|rooms| rooms.contains(&conversation))
+    }
+
     /// The conversations in whose rooms it stands.
     pub(in crate::engine) fn rooms(&self) -> Vec<ConversationId> {
         self.rooms.lock().clone().unwrap_or_default()

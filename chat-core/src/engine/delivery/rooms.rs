@@ -96,6 +96,29 @@ impl Rooms {
         entered
     }
 
+    /// Takes in connections that were not told that they belong here, with a word that says where the
+    /// conversation stands. A room that is ahead of that, or is being filled, takes nobody in.
+    pub(in crate::engine) fn welcome(
+        &self,
+        id: ConversationId,
+        connections: &[Arc<Connection>],
+        head: u64,
+        welcome: &mut Delivery,
+    ) {
+        let mut shard = self.shard(id).lock();
+        let room = shard.entry(id).or_insert_with(|| Room { delivered: head, ..Room::default() });
+        if !room.filling && room.delivered <= head {
+            for connection in connections {
+                if room.add(id, connection) {
+                    connection.deliver(welcome);
+                }
+            }
+        }
+        if room.is_empty() {
+            shard.remove(&id);
+        }
+    }
+
     /// Takes a connection out of one room.
     pub(in crate::engine) fn leave(&self, id: ConversationId, connection: &Connection) {
         let mut shard = self.shard(id).lock();
@@ -268,10 +291,13 @@ impl Room {
         self.connections.is_empty() && self.revoked.is_empty()
     }
 
-    fn add(&mut self, id: ConversationId, connection: &Arc<Connection>) {
-        if connection.enter(id) {
+    /// Takes a connection in; `false` when it is here already, or has left for good.
+    fn add(&mut self, id: ConversationId, connection: &Arc<Connection>) -> bool {
+        let new = connection.enter(id);
+        if new {
             self.connections.push(Arc::clone(connection));
         }
+        new
     }
 
     fn remove(&mut self, gone: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
