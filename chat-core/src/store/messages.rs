@@ -262,6 +262,17 @@ pub trait MessageStore: Debug + Send + Sync + 'static {
     /// - When the outcome of the commit is unknown every message answers a retryable error.
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, BackendError>>;
 
+    /// Appends as [`MessageStore::append`] does, but waits no longer than a moment (some 100 ms) for
+    /// conversations that somebody else has locked, such as a transaction of the host's own.
+    ///
+    /// - `None` for the messages of such a conversation, for all of them: nothing of theirs is stored, and
+    ///   whoever asks hands them to [`MessageStore::append`] apart from others.
+    ///
+    /// The default waits for everything, which is right where nobody else holds locks.
+    async fn try_append(&self, batch: Vec<Append>) -> Vec<Option<Result<Appended, BackendError>>> {
+        self.append(batch).await.into_iter().map(Some).collect()
+    }
+
     /// Changes a message for all members. `actor` is `None` for the host.
     ///
     /// - Allowed by [`crate::rules::revise`], called under the conversation's lock.
