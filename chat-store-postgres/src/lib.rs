@@ -1,1 +1,72 @@
-//! The store on PostgreSQL.
+//! PostgreSQL store for [parlor](https://docs.rs/parlor): durable chat on the database you have, for as many
+//! nodes as you like. PostgreSQL 14 or newer.
+//!
+//! ```no_run
+//! # async fn open(pool: sqlx::PgPool) -> Result<(), parlor_core::BackendError> {
+//! use parlor_store_postgres::PostgresStore;
+//!
+//! // By URL, or on a pool that the host has already.
+//! let store = PostgresStore::connect("postgres://chat@localhost/app").await?;
+//! let store = PostgresStore::new(pool).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything lives in a schema of its own (`parlor`), with a migrations table of its own: the host's tables,
+//! its `search_path` and its own migrations are not touched. Each batch of messages is one round trip and one
+//! commit, which is on disk when it is answered, whatever `synchronous_commit` the pool has.
+//!
+//! # A message within the host's own transaction
+//!
+//! A booking is confirmed and its message is sent, both or neither:
+//!
+//! ```no_run
+//! # async fn confirm(
+//! #     chat: parlor_core::Chat, store: parlor_store_postgres::PostgresStore, pool: sqlx::PgPool,
+//! #     conversation: parlor_core::model::ConversationId,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! use parlor_core::model::{MessageKind, NewMessage};
+//!
+//! let mut tx = pool.begin().await?;
+//! sqlx::query("UPDATE bookings SET confirmed = true WHERE id = 7").execute(&mut *tx).await?;
+//! let message = NewMessage::text("Your booking is confirmed").with_kind(MessageKind::System);
+//! let stored = store.append_in(&mut tx, chat.compose(None, conversation, message)?).await?.stored()?;
+//! tx.commit().await?;
+//! // Only now the members may hear of it.
+//! chat.announce(stored);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Behind a pooler
+//!
+//! PgBouncer in transaction mode needs version 1.21 and `max_prepared_statements` above 0. No session state is
+//! used: no advisory locks that outlive a transaction, no `LISTEN`, no `SET`.
+
+mod append;
+mod batch;
+mod change;
+mod changes;
+mod config;
+mod connection;
+mod conversations;
+mod cursors;
+mod database;
+mod error;
+mod eyes;
+mod history;
+mod lists;
+mod private;
+mod reactions;
+mod revise;
+mod rows;
+mod schema;
+mod store;
+mod unread;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::PostgresConfig;
+pub use schema::{MIGRATIONS, Migration, schema_sql};
+pub use store::PostgresStore;

@@ -273,6 +273,12 @@ pub trait MessageStore: Debug + Send + Sync + 'static {
         self.append(batch).await.into_iter().map(Some).collect()
     }
 
+    /// How many batches it takes at once, each of its own conversations. Defaults to 1, which suits a medium
+    /// with one writer.
+    fn lanes(&self) -> usize {
+        1
+    }
+
     /// Changes a message for all members. `actor` is `None` for the host.
     ///
     /// - Allowed by [`crate::rules::revise`], called under the conversation's lock.

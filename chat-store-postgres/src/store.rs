@@ -1,0 +1,441 @@
+//! The store: each trait method hands its work to a connection.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use parlor_core::{
+    BackendError, BackendErrorKind, Timestamp,
+    model::{
+        Conversation, ConversationId, ConversationSummary, Cursor, DirectKey, Member, Message,
+        MessageId, UserId,
+    },
+    store::{
+        Advance, Advanced, Append, Appended, Arrival, ChangeOutcome, ChangesPage, ChangesQuery,
+        ConversationChange, ConversationStore, Created, CursorStore, HistoryPage, HistoryQuery,
+        ListQuery, Membership, MessageRef, MessageStore, NewConversation, PrivateChange,
+        PrivateDelta, ReviseOutcome, Revision, UnreadTotal,
+    },
+};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{
+    append::{self, Locks},
+    change, changes,
+    config::PostgresConfig,
+    connection::{Conn, Held},
+    conversations, cursors,
+    database::Database,
+    error::Fault,
+    history, lists, private, revise, unread,
+};
+
+/// How long [`MessageStore::try_append`] waits for a lock.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Chat in a PostgreSQL database, shared by as many nodes as open it. Clones share the pool.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    database: Database,
+}
+
+impl PostgresStore {
+    /// Connects by URL (`postgres://user:password@host:port/database?sslmode=…`) with the default
+    /// [`PostgresConfig`], and brings the schema up to date.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect_with`].
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, BackendError> {
+        Self::connect_with(url, PostgresConfig::default()).await
+    }
+
+    /// Connects by URL, and brings the schema up to date unless the configuration says otherwise.
+    ///
+    /// # Errors
+    /// [`BackendErrorKind::Configuration`] for a URL or a schema name that cannot be used, when the server refuses the
+    /// role or knows no such database, and when the schema is missing and the role may not create it;
+    /// [`BackendErrorKind::Unavailable`] when the server does not answer;
+    /// [`BackendErrorKind::Corrupt`] when the schema was written by a newer release.
+    pub async fn connect_with(
+        url: impl AsRef<str>,
+        config: PostgresConfig,
+    ) -> Result<Self, BackendError> {
+        opened(Database::connect(url.as_ref(), config).await)
+    }
+
+    /// Takes a pool of the host's own, with the default [`PostgresConfig`], and brings the schema up to date.
+    /// Nothing of the host's is touched: neither its tables nor the settings of its sessions.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect_with`].
+    pub async fn new(pool: PgPool) -> Result<Self, BackendError> {
+        Self::with_pool(pool, PostgresConfig::default()).await
+    }
+
+    /// Takes a pool of the host's own.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::connect_with`].
+    pub async fn with_pool(pool: PgPool, config: PostgresConfig) -> Result<Self, BackendError> {
+        opened(Database::on(pool, config).await)
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// Appends a message within a transaction of the host's own: it is stored when that commits, and never
+    /// was when it is rolled back. Make the message with [`Chat::compose`](parlor_core::Chat::compose), and hand
+    /// the stored one to [`Chat::announce`](parlor_core::Chat::announce) *after* the commit.
+    ///
+    /// The conversation is locked until the transaction ends: whoever sends into it waits, and after
+    /// [`PostgresConfig::lock_timeout`] is told to try again. Keep the transaction short, and when it writes into
+    /// several conversations, do so in the order of their ids. Its commit is made durable
+    /// (`synchronous_commit`) if it was not.
+    ///
+    /// Dropping the future leaves the transaction to be rolled back.
+    ///
+    /// # Errors
+    /// Whatever PostgreSQL says. The transaction has failed then, as after any failed statement.
+    pub async fn append_in(
+        &self,
+        transaction: &mut PgConnection,
+        append: Append,
+    ) -> Result<Appended, BackendError> {
+        let mut conn = Conn::new(transaction, self.database.schema());
+        let appended = append::call(&mut conn, &[&append], Locks::AsSession).await;
+        let appended = appended
+            .and_then(|mut outcomes| outcomes.pop().flatten().unwrap_or_else(|| Err(unanswered())));
+        appended.map_err(|fault| fault.during("append_in"))
+    }
+
+    /// Gives the store a new [`ConversationStore::epoch`]. Call it once after a backup was restored,
+    /// before clients come back: they drop what they have and load anew.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn renew_epoch(&self) -> Result<Uuid, BackendError> {
+        self.database.write("renew_epoch", |conn| conversations::renew_epoch(conn).boxed()).await
+    }
+
+    /// Closes the pool, also a host's own: later calls answer a retryable error. Returns when all connections are closed.
+    pub async fn close(&self) {
+        self.database.pool().close().await;
+    }
+
+    async fn acquire(&self, operation: &'static str) -> Result<Held, BackendError> {
+        self.database.acquire().await.map_err(|fault| fault.during(operation))
+    }
+}
+
+fn opened(database: Result<Database, Fault>) -> Result<PostgresStore, BackendError> {
+    Ok(PostgresStore { database: database.map_err(|fault| fault.during("open"))? })
+}
+
+fn unanswered() -> Fault {
+    Fault::corrupt("a message without an answer")
+}
+
+fn still_locked() -> Fault {
+    Fault::new(BackendErrorKind::Unavailable, "the conversation is locked by another transaction")
+}
+
+#[async_trait]
+impl ConversationStore for PostgresStore {
+    async fn create(&self, new: NewConversation) -> Result<Created, BackendError> {
+        self.database.write("create", |conn| conversations::create(conn, new).boxed()).await
+    }
+
+    async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, BackendError> {
+        const NAME: &str = "conversation";
+        let mut held = self.acquire(NAME).await?;
+        conversations::by_id(&mut held.conn(), id).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn conversation_by_number(
+        &self,
+        number: u64,
+    ) -> Result<Option<ConversationId>, BackendError> {
+        const NAME: &str = "conversation_by_number";
+        let mut held = self.acquire(NAME).await?;
+        conversations::by_number(&mut held.conn(), number).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn direct(&self, key: &DirectKey) -> Result<Option<Conversation>, BackendError> {
+        const NAME: &str = "direct";
+        let mut held = self.acquire(NAME).await?;
+        conversations::by_key(&mut held.conn(), key).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn members(
+        &self,
+        id: ConversationId,
+        after: Option<&UserId>,
+        limit: usize,
+    ) -> Result<Vec<Member>, BackendError> {
+        const NAME: &str = "members";
+        let mut held = self.acquire(NAME).await?;
+        let members = conversations::members(&mut held.conn(), id, after, limit).await;
+        members.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn member(
+        &self,
+        id: ConversationId,
+        user: &UserId,
+    ) -> Result<Option<Member>, BackendError> {
+        const NAME: &str = "member";
+        let mut held = self.acquire(NAME).await?;
+        conversations::member(&mut held.conn(), id, user).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn change(
+        &self,
+        id: ConversationId,
+        actor: Option<&UserId>,
+        change: ConversationChange,
+        max_members: usize,
+        now: Timestamp,
+    ) -> Result<ChangeOutcome, BackendError> {
+        let actor = actor.cloned();
+        let asked = change::Asked { id, actor, change, max_members, now };
+        self.database.write("change", |conn| change::change(conn, asked).boxed()).await
+    }
+
+    async fn memberships(
+        &self,
+        user: &UserId,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Membership>, BackendError> {
+        const NAME: &str = "memberships";
+        let mut held = self.acquire(NAME).await?;
+        let memberships = lists::memberships(&mut held.conn(), user, after, limit).await;
+        memberships.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn arrivals(
+        &self,
+        since: Timestamp,
+        after: Option<&Arrival>,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, BackendError> {
+        const NAME: &str = "arrivals";
+        let mut held = self.acquire(NAME).await?;
+        let arrivals = lists::arrivals(&mut held.conn(), since, after.cloned(), limit).await;
+        arrivals.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn list(
+        &self,
+        user: &UserId,
+        query: ListQuery,
+    ) -> Result<Vec<ConversationSummary>, BackendError> {
+        const NAME: &str = "list";
+        let mut held = self.acquire(NAME).await?;
+        lists::list(&mut held.conn(), user, query).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn summary(
+        &self,
+        id: ConversationId,
+        user: &UserId,
+        unread_cap: u32,
+    ) -> Result<Option<ConversationSummary>, BackendError> {
+        const NAME: &str = "summary";
+        let mut held = self.acquire(NAME).await?;
+        let summary = lists::summary(&mut held.conn(), id, user, unread_cap).await;
+        summary.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn change_private(
+        &self,
+        id: ConversationId,
+        user: &UserId,
+        change: PrivateChange,
+        unread_cap: u32,
+    ) -> Result<Option<PrivateDelta>, BackendError> {
+        let user = user.clone();
+        self.database
+            .write("change_private", move |conn| {
+                private::change(conn, id, user, change, unread_cap).boxed()
+            })
+            .await
+    }
+
+    async fn private_changes(
+        &self,
+        id: ConversationId,
+        user: &UserId,
+        since: u64,
+        limit: usize,
+        unread_cap: u32,
+    ) -> Result<Option<PrivateDelta>, BackendError> {
+        const NAME: &str = "private_changes";
+        let mut held = self.acquire(NAME).await?;
+        let mut conn = held.conn();
+        let changes = private::changes(&mut conn, id, user, since, limit, unread_cap).await;
+        changes.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn heads(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<(ConversationId, u64)>, BackendError> {
+        const NAME: &str = "heads";
+        let mut held = self.acquire(NAME).await?;
+        lists::heads(&mut held.conn(), ids).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
+        const NAME: &str = "direct_peers";
+        let mut held = self.acquire(NAME).await?;
+        lists::direct_peers(&mut held.conn(), user, limit).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {
+        const NAME: &str = "sharing";
+        let mut held = self.acquire(NAME).await?;
+        lists::sharing(&mut held.conn(), user, others).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn epoch(&self) -> Result<Uuid, BackendError> {
+        const NAME: &str = "epoch";
+        let mut held = self.acquire(NAME).await?;
+        conversations::epoch(&mut held.conn()).await.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn ping(&self) -> Result<(), BackendError> {
+        const NAME: &str = "ping";
+        let mut held = self.acquire(NAME).await?;
+        conversations::ping(&mut held.conn()).await.map_err(|fault| fault.during(NAME))
+    }
+}
+
+#[async_trait]
+impl MessageStore for PostgresStore {
+    fn lanes(&self) -> usize {
+        self.database.config().lanes
+    }
+
+    async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, BackendError>> {
+        let wait = self.database.config().lock_timeout;
+        let outcomes = append::append(&self.database, &batch, wait).await;
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.unwrap_or_else(|| Err(still_locked())))
+            .map(|outcome| outcome.map_err(|fault| fault.during("append")))
+            .collect()
+    }
+
+    async fn try_append(&self, batch: Vec<Append>) -> Vec<Option<Result<Appended, BackendError>>> {
+        let outcomes = append::append(&self.database, &batch, MOMENT).await;
+        outcomes
+            .into_iter()
+            .map(|outcome| outcome.map(|outcome| outcome.map_err(|fault| fault.during("append"))))
+            .collect()
+    }
+
+    async fn revise(
+        &self,
+        conversation_id: ConversationId,
+        message_id: MessageId,
+        actor: Option<&UserId>,
+        revision: Revision,
+        now: Timestamp,
+    ) -> Result<ReviseOutcome, BackendError> {
+        let actor = actor.cloned();
+        let asked = revise::Asked { conversation_id, message_id, actor, revision, now };
+        self.database.write("revise", |conn| revise::revise(conn, asked).boxed()).await
+    }
+
+    async fn history(
+        &self,
+        conversation_id: ConversationId,
+        query: HistoryQuery,
+    ) -> Result<HistoryPage, BackendError> {
+        const NAME: &str = "history";
+        let mut held = self.acquire(NAME).await?;
+        let page = history::page(&mut held.conn(), conversation_id, query).await;
+        page.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn changes(
+        &self,
+        conversation_id: ConversationId,
+        query: ChangesQuery,
+    ) -> Result<Option<ChangesPage>, BackendError> {
+        const NAME: &str = "changes";
+        let mut held = self.acquire(NAME).await?;
+        let page = changes::changes(&mut held.conn(), conversation_id, query).await;
+        page.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn message(
+        &self,
+        message: MessageRef,
+        viewer: Option<&UserId>,
+    ) -> Result<Option<Message>, BackendError> {
+        const NAME: &str = "message";
+        let mut held = self.acquire(NAME).await?;
+        let message = history::message(&mut held.conn(), message, viewer).await;
+        message.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn pinned(
+        &self,
+        conversation_id: ConversationId,
+        viewer: Option<&UserId>,
+    ) -> Result<Vec<Message>, BackendError> {
+        const NAME: &str = "pinned";
+        let mut held = self.acquire(NAME).await?;
+        let pinned = history::pinned(&mut held.conn(), conversation_id, viewer.cloned()).await;
+        pinned.map_err(|fault| fault.during(NAME))
+    }
+}
+
+#[async_trait]
+impl CursorStore for PostgresStore {
+    async fn advance(
+        &self,
+        batch: Vec<Advance>,
+        unread_cap: u32,
+    ) -> Vec<Result<Option<Advanced>, BackendError>> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        let members = batch.len();
+        let advanced = self
+            .database
+            .write("advance", move |conn| cursors::advance(conn, batch, unread_cap).boxed())
+            .await;
+        match advanced {
+            Ok(advanced) => advanced.into_iter().map(Ok).collect(),
+            Err(error) => std::iter::repeat_n(Err(error), members).collect(),
+        }
+    }
+
+    async fn cursors(
+        &self,
+        conversation_id: ConversationId,
+        limit: usize,
+    ) -> Result<Vec<Cursor>, BackendError> {
+        const NAME: &str = "cursors";
+        let mut held = self.acquire(NAME).await?;
+        let cursors = cursors::cursors(&mut held.conn(), conversation_id, limit).await;
+        cursors.map_err(|fault| fault.during(NAME))
+    }
+
+    async fn unread_total(
+        &self,
+        user: &UserId,
+        unread_cap: u32,
+    ) -> Result<UnreadTotal, BackendError> {
+        const NAME: &str = "unread_total";
+        let mut held = self.acquire(NAME).await?;
+        let total = unread::total(&mut held.conn(), user, unread_cap).await;
+        total.map_err(|fault| fault.during(NAME))
+    }
+}
