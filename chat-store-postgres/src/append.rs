@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use parlor_core::{
     model::{ConversationId, Message, MessageId},
     store::{Append, Appended},
@@ -35,7 +36,7 @@ pub(crate) enum Locks {
 }
 
 /// How often a batch is tried again after transactions stood in each other's way. Ours never do, because all
-/// lock in one order; a host's own may.
+/// lock in one order; a host's own may, and so does a pool whose isolation level is not the usual one.
 const CONFLICTS: u32 = 5;
 
 /// Appends a batch, after waiting no longer than `wait` for locks. The answers come in its order.
@@ -64,7 +65,12 @@ async fn run(database: &Database, appends: &[&Append], wait: Duration) -> Vec<Ou
     let mut locks = Locks::Wait(wait);
     let mut conflicts = 0;
     loop {
-        let fault = match once(database, appends, locks).await {
+        let stored = if conflicts == 0 {
+            once(database, appends, locks).await
+        } else {
+            in_transaction(database, appends, locks).await
+        };
+        let fault = match stored {
             Ok(outcomes) => return outcomes,
             Err(fault) => fault,
         };
@@ -88,6 +94,7 @@ async fn run(database: &Database, appends: &[&Append], wait: Duration) -> Vec<Ou
     }
 }
 
+/// In one round trip, with the session's own isolation level: the locks are right at any.
 async fn once(
     database: &Database,
     appends: &[&Append],
@@ -98,6 +105,20 @@ async fn once(
     }
     let mut held = database.acquire().await?;
     call(&mut held.conn(), appends, locks).await
+}
+
+/// In a transaction with the level at which nobody who waits for a lock is turned away.
+async fn in_transaction(
+    database: &Database,
+    appends: &[&Append],
+    locks: Locks,
+) -> Result<Vec<Outcome>, Fault> {
+    let appends: Vec<Append> = appends.iter().map(|append| Append::clone(append)).collect();
+    database
+        .transact(move |conn| {
+            async move { call(conn, &appends.iter().collect::<Vec<_>>(), locks).await }.boxed()
+        })
+        .await
 }
 
 /// Calls the function, which is a transaction of its own unless one was begun.

@@ -3,9 +3,9 @@
 use std::{str::FromStr, time::Duration};
 
 use futures::future::BoxFuture;
-use parlor_core::BackendError;
+use parlor_core::{BackendError, BackendErrorKind};
 use sqlx::{
-    AssertSqlSafe, Connection, PgPool,
+    AssertSqlSafe, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -18,6 +18,16 @@ use crate::{
 
 /// A connection that was idle for longer is tried before it is used: the server may have been restarted.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// The errors name the part at fault and not the URL, which may hold a password.
+fn options(url: &str) -> Result<PgConnectOptions, Fault> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(Fault::configuration("the URL of the database must begin with postgres://"));
+    }
+    PgConnectOptions::from_str(url).map_err(|error| {
+        Fault::configuration(format!("the URL of the database cannot be read: {error}"))
+    })
+}
 
 /// Begins a transaction, in one round trip. The level is what the store is written for, whatever the pool has. A
 /// commit is durable, also where the pool would not wait for the disk (`remote_apply`, which is more, stays). A node
@@ -43,11 +53,14 @@ pub(crate) struct Database {
 impl Database {
     /// Connects by URL with a pool of the store's own.
     pub(crate) async fn connect(url: &str, config: PostgresConfig) -> Result<Self, Fault> {
-        // Its error names the part at fault and not the URL, which may hold a password.
-        let options = PgConnectOptions::from_str(url).map_err(|error| {
-            Fault::configuration(format!("the URL of the database cannot be read: {error}"))
-        })?;
-        let options = options.application_name("parlor");
+        let options = options(url)?.application_name("parlor");
+        // The pool would only say that it had to wait: the first connection tells what is wrong.
+        let first =
+            tokio::time::timeout(config.acquire_timeout, PgConnection::connect_with(&options));
+        let first = first.await.map_err(|_| {
+            Fault::new(BackendErrorKind::Unavailable, "the server does not answer")
+        })??;
+        first.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.connections)
             .acquire_timeout(config.acquire_timeout)
@@ -60,8 +73,7 @@ impl Database {
                     Ok(true)
                 })
             })
-            .connect_with(options)
-            .await?;
+            .connect_lazy_with(options);
         Self::on(pool, config).await
     }
 
@@ -89,12 +101,21 @@ impl Database {
         Ok(Held::new(self.pool.acquire().await?, self.schema.clone()))
     }
 
-    /// Runs a transaction, in a task of its own: whoever asked may go away, and it is done or undone as a whole.
+    /// Runs a transaction of a trait's method.
     pub(crate) async fn write<T, F>(
         &self,
         operation: &'static str,
         work: F,
     ) -> Result<T, BackendError>
+    where
+        F: for<'a, 'c> FnOnce(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.transact(work).await.map_err(|fault| fault.during(operation))
+    }
+
+    /// Runs a transaction, in a task of its own: whoever asked may go away, and it is done or undone as a whole.
+    pub(crate) async fn transact<T, F>(&self, work: F) -> Result<T, Fault>
     where
         F: for<'a, 'c> FnOnce(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
         T: Send + 'static,
@@ -108,7 +129,6 @@ impl Database {
             transaction.commit().await.map_err(|error| Fault::from(error).at_commit())?;
             Ok(done)
         });
-        let done = done.await.unwrap_or_else(|error| Err(Fault::interrupted(error)));
-        done.map_err(|fault| fault.during(operation))
+        done.await.unwrap_or_else(|error| Err(Fault::interrupted(error)))
     }
 }

@@ -14,7 +14,7 @@ use parlor_core::{
         Advance, Advanced, Append, Appended, Arrival, ChangeOutcome, ChangesPage, ChangesQuery,
         ConversationChange, ConversationStore, Created, CursorStore, HistoryPage, HistoryQuery,
         ListQuery, Membership, MessageRef, MessageStore, NewConversation, PrivateChange,
-        PrivateDelta, ReviseOutcome, Revision, UnreadTotal,
+        PrivateDelta, ReviseOutcome, Revision, Tried, UnreadTotal,
     },
 };
 use sqlx::{PgConnection, PgPool};
@@ -330,11 +330,15 @@ impl MessageStore for PostgresStore {
             .collect()
     }
 
-    async fn try_append(&self, batch: Vec<Append>) -> Vec<Option<Result<Appended, BackendError>>> {
+    async fn try_append(&self, batch: Vec<Append>) -> Vec<Tried> {
         let outcomes = append::append(&self.database, &batch, MOMENT).await;
-        outcomes
+        batch
             .into_iter()
-            .map(|outcome| outcome.map(|outcome| outcome.map_err(|fault| fault.during("append"))))
+            .zip(outcomes)
+            .map(|(append, outcome)| match outcome {
+                Some(outcome) => Tried::Answered(outcome.map_err(|fault| fault.during("append"))),
+                None => Tried::Locked(append),
+            })
             .collect()
     }
 

@@ -7,10 +7,11 @@ use tokio::sync::Semaphore;
 
 use super::{
     Chat, Config, catchup,
-    committer::{self, Committer},
+    committer::Committer,
     cursors::{self, CursorWriter},
     hooks::{self, Hooks},
     inflight::Inflight,
+    lane,
     node::{Backends, Life, Node},
     outbox::Budget,
     people::{self, People},
@@ -143,7 +144,8 @@ impl ChatBuilder {
         let config = self.config;
         let presence =
             self.presence.unwrap_or_else(|| Arc::new(MemoryPresence::new(Arc::clone(&self.clock))));
-        let (committer, lanes) = Committer::new(config.lanes, config.pending_sends);
+        let lanes = config.lanes.unwrap_or_else(|| self.store.lanes());
+        let (committer, lanes) = Committer::new(lanes, config.pending_sends);
         let (publisher, jobs) = Publisher::new(self.bus.has_peers());
         let (hooks, after) = Hooks::new(self.hooks, config.hook_deadline);
         let node = Arc::new(Node {
@@ -181,7 +183,7 @@ impl ChatBuilder {
             },
         });
         let (end, life) = Life::new();
-        committer::run(&node, lanes, &life);
+        lane::run(&node, lanes, &life);
         publisher::run(&node, jobs, &life);
         hooks::run(&node, after, &life);
         cursors::run(&node, &life);

@@ -57,9 +57,9 @@ pub struct Config {
     pub batch: usize,
     /// Sends that may wait for a commit; beyond it they are answered as unavailable. Defaults to 8,192.
     pub pending_sends: usize,
-    /// Batches in flight at once, each for its own conversations. Defaults to 1, which suits one
-    /// writer; a database server takes more.
-    pub lanes: usize,
+    /// Batches in flight at once, each for its own conversations. Defaults to what the store says
+    /// ([`MessageStore::lanes`](crate::store::MessageStore::lanes)).
+    pub lanes: Option<usize>,
     /// Conversations of up to so many members are told by user topics, larger ones by a topic of their own. Defaults to 16.
     pub small_conversation: u32,
     /// Whether members are told how far others have read. Defaults to true.
@@ -92,7 +92,7 @@ impl Default for Config {
             concurrent_resumes: 32,
             batch: 512,
             pending_sends: 8192,
-            lanes: 1,
+            lanes: None,
             small_conversation: 16,
             receipts: true,
         }

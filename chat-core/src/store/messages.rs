@@ -81,6 +81,19 @@ impl Appended {
     }
 }
 
+/// What [`MessageStore::try_append`] did with one message.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "both are moved once, and neither is rare enough for a box"
+)]
+pub enum Tried {
+    /// As [`MessageStore::append`] answers.
+    Answered(Result<Appended, BackendError>),
+    /// Somebody else holds the conversation's lock: the message, as it came.
+    Locked(Append),
+}
+
 /// A message that is stored. One that was appended within a transaction of the host's own is told to the
 /// members by [`Chat::announce`](crate::Chat::announce), after that transaction was committed.
 #[derive(Debug, Clone, PartialEq)]
@@ -265,12 +278,12 @@ pub trait MessageStore: Debug + Send + Sync + 'static {
     /// Appends as [`MessageStore::append`] does, but waits no longer than a moment (some 100 ms) for
     /// conversations that somebody else has locked, such as a transaction of the host's own.
     ///
-    /// - `None` for the messages of such a conversation, for all of them: nothing of theirs is stored, and
+    /// - The messages of such a conversation come back, all of them: nothing of theirs is stored, and
     ///   whoever asks hands them to [`MessageStore::append`] apart from others.
     ///
     /// The default waits for everything, which is right where nobody else holds locks.
-    async fn try_append(&self, batch: Vec<Append>) -> Vec<Option<Result<Appended, BackendError>>> {
-        self.append(batch).await.into_iter().map(Some).collect()
+    async fn try_append(&self, batch: Vec<Append>) -> Vec<Tried> {
+        self.append(batch).await.into_iter().map(Tried::Answered).collect()
     }
 
     /// How many batches it takes at once, each of its own conversations. Defaults to 1, which suits a medium

@@ -29,7 +29,7 @@ pub use conversations::{
 pub use cursors::{Advance, Advanced, CursorStore, UnreadTotal};
 pub use messages::{
     Append, Appended, ChangesPage, ChangesPosition, ChangesQuery, HistoryPage, HistoryQuery,
-    MessageRef, MessageStore, Page, ReviseOutcome, Revision, Stored,
+    MessageRef, MessageStore, Page, ReviseOutcome, Revision, Stored, Tried,
 };
 
 /// Everything that chat keeps: conversations, messages and cursors on one database.

@@ -1,29 +1,24 @@
-//! Group commit: while one batch of sends commits, the next gathers.
+//! Group commit: while one batch of sends commits, the next gathers. This is where they queue.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{
-    gate::Admitted,
-    node::{Life, Node},
-};
+use crate::engine::{gate::Admitted, node::Node};
 use crate::{
     BackendError, BackendErrorKind, Error,
-    event::Change,
     model::{ContentHash, ConversationId, Draft, MessageId},
     store::{Append, Appended},
 };
 
 type Answer = Result<Appended, Error>;
 
+/// A send that waits for its commit.
 #[derive(Debug)]
-struct Waiting {
-    append: Append,
-    answer: oneshot::Sender<Answer>,
+pub(in crate::engine) struct Waiting {
+    pub(in crate::engine) append: Append,
+    /// Nobody may be listening any more; the message is stored all the same.
+    pub(in crate::engine) answer: oneshot::Sender<Answer>,
 }
 
 /// Takes sends and appends them in batches, in lanes by conversation.
@@ -32,13 +27,13 @@ pub(in crate::engine) struct Committer {
     lanes: Vec<mpsc::Sender<Waiting>>,
 }
 
-/// The receiving ends, for [`run`].
-pub(in crate::engine) struct Lanes(Vec<mpsc::Receiver<Waiting>>);
+/// The receiving ends, for [`crate::engine::lane::run`].
+pub(in crate::engine) struct Lanes(pub(in crate::engine) Vec<mpsc::Receiver<Waiting>>);
 
 /// A send whose place in the order is fixed, and whose commit is awaited.
 pub(in crate::engine) struct Committing(oneshot::Receiver<Answer>);
 
-fn overloaded(operation: &'static str) -> Error {
+pub(in crate::engine) fn overloaded(operation: &'static str) -> Error {
     Error::Unavailable(BackendError::new(BackendErrorKind::Unavailable, operation))
 }
 
@@ -76,68 +71,5 @@ impl Committing {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(overloaded("append")),
         }
-    }
-}
-
-/// Starts the lanes. Each ends with the engine, after what was queued.
-pub(in crate::engine) fn run(node: &Arc<Node>, lanes: Lanes, life: &Life) {
-    for lane in lanes.0 {
-        tokio::spawn(serve(Arc::clone(node), lane, life.clone()));
-    }
-}
-
-async fn serve(node: Arc<Node>, mut lane: mpsc::Receiver<Waiting>, mut life: Life) {
-    let mut batch = Vec::new();
-    loop {
-        tokio::select! {
-            taken = lane.recv_many(&mut batch, node.config.batch) => {
-                if taken == 0 {
-                    return;
-                }
-            }
-            () = life.ended(), if !lane.is_closed() => {
-                lane.close();
-                continue;
-            }
-        }
-        commit(&node, std::mem::take(&mut batch)).await;
-    }
-}
-
-async fn commit(node: &Arc<Node>, batch: Vec<Waiting>) {
-    let _inflight = node.inflight.begin();
-    let (appends, answers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|waiting| (waiting.append, waiting.answer)).unzip();
-    metrics::histogram!("parlor_batch_size").record(appends.len() as f64);
-    let store = Arc::clone(&node.backends.store);
-    // In a task of its own: a store that panics must not take the lane with it.
-    let outcomes = tokio::spawn(async move { store.append(appends).await }).await;
-    let outcomes = match outcomes {
-        Ok(outcomes) if outcomes.len() == answers.len() => outcomes,
-        Ok(_) => vec![Err(BackendError::new(BackendErrorKind::Other, "append")); answers.len()],
-        Err(panic) => {
-            // How far it came nobody knows: with the same key the same may be sent again.
-            let error =
-                BackendError::new(BackendErrorKind::Unavailable, "append").with_source(panic);
-            vec![Err(error); answers.len()]
-        }
-    };
-    let mut changes = Vec::new();
-    for (outcome, answer) in outcomes.into_iter().zip(answers) {
-        match &outcome {
-            Ok(Appended::Fresh(message)) => changes.push(Change::sent(message.clone())),
-            Ok(_) => {}
-            Err(error) => {
-                metrics::counter!("parlor_store_errors_total", "operation" => "append")
-                    .increment(1);
-                tracing::warn!(%error, "append failed");
-            }
-        }
-        // Nobody may be waiting any more; the message stands all the same.
-        let _ = answer.send(outcome.map_err(Error::from));
-    }
-    metrics::counter!("parlor_messages_total").increment(changes.len() as u64);
-    for change in changes {
-        crate::engine::fanout::change(node, change);
     }
 }

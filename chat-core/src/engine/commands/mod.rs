@@ -5,4 +5,5 @@ pub(in crate::engine) mod cursors;
 pub(in crate::engine) mod dispatch;
 pub(in crate::engine) mod gate;
 pub(in crate::engine) mod hooks;
+pub(in crate::engine) mod lane;
 pub(in crate::engine) mod verbs;
