@@ -1,15 +1,22 @@
 //! Durable direct messages a second.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use parlor::{
     model::ConversationId,
-    sqlite::SqliteStore,
-    store::{HistoryQuery, MessageStore, Page},
+    store::{HistoryQuery, Page},
 };
 
-use crate::{Result, clients::direct::Outcome, fill, peer::Peer, proc::Cpu, stats::Sorted};
+use crate::{
+    Result,
+    clients::direct::Outcome,
+    database::{self, Choice},
+    fill,
+    peer::Peer,
+    proc::Cpu,
+    stats::Sorted,
+};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -21,6 +28,11 @@ pub(crate) struct Options {
     /// Name the server's process id, for a profiler
     #[arg(long)]
     show_server: bool,
+    #[command(flatten)]
+    database: Choice,
+    /// Batches that the server commits at once, each of its own conversations; as the store says by default
+    #[arg(long)]
+    lanes: Option<usize>,
 }
 
 /// What the senders do.
@@ -38,21 +50,23 @@ pub(crate) struct Load {
 }
 
 /// Runs a server and its clients, each in a process of its own, and then reads what was stored.
-pub(crate) async fn run(Options { pairs, load, show_server }: Options) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let database = directory.path().join("direct.db");
-    let store = SqliteStore::open(database.to_string_lossy()).await?;
-    let conversations = fill::pairs(&store, pairs).await?;
-    store.close().await;
-    drop(store);
+pub(crate) async fn run(options: Options) -> Result<()> {
+    let Options { pairs, load, show_server, database, lanes } = options;
+    let database = database.start()?;
+    let opened = database::open(database.url()).await?;
+    let conversations = fill::pairs(&*opened.store, pairs).await?;
+    opened.close().await;
 
-    let mut server =
-        Peer::start(["serve".as_ref(), "--lift-quotas".as_ref(), database.as_os_str()])?;
+    let lanes = lanes.map(|lanes| format!("--lanes={lanes}"));
+    let mut arguments = vec!["serve", "--lift-quotas", database.url()];
+    arguments.extend(lanes.as_deref());
+    let mut server = Peer::start(arguments)?;
     let address = server.line().await?;
     if show_server {
         println!("server process:   {}", server.process);
     }
-    println!("quotas lifted; {pairs} pairs, {} in flight each, 100 bytes of text", load.in_flight);
+    println!("{}, quotas lifted {}", database.what(), lanes.unwrap_or_default());
+    println!("{pairs} pairs, {} in flight each, 100 bytes of text", load.in_flight);
     let mut arguments = vec![
         "direct-clients".to_owned(),
         format!("--in-flight={}", load.in_flight),
@@ -64,7 +78,9 @@ pub(crate) async fn run(Options { pairs, load, show_server }: Options) -> Result
     let mut clients = Peer::start(arguments)?;
     clients.line().await?;
     let (server_before, clients_before) = (server.process.cpu()?, clients.process.cpu()?);
+    let database_before = database.cpu();
     clients.line().await?;
+    let database_cpu = database.cpu().zip(database_before).map(|(now, before)| now.since(before));
     let server_cpu = server.process.cpu()?.since(server_before);
     let clients_cpu = clients.process.cpu()?.since(clients_before);
     let outcome: Outcome = serde_json::from_str(&clients.line().await?)?;
@@ -76,8 +92,11 @@ pub(crate) async fn run(Options { pairs, load, show_server }: Options) -> Result
     println!("acknowledged:     {rate:.0} messages a second, {}", Sorted::new(latencies));
     let per_message = |cpu: Cpu| cpu.total() * 1e6 / (rate * load.seconds as f64);
     println!("server CPU:       {server_cpu}, {:.1} µs a message", per_message(server_cpu));
+    if let Some(cpu) = database_cpu {
+        println!("database CPU:     {cpu}, {:.1} µs a message", per_message(cpu));
+    }
     println!("clients' CPU:     {clients_cpu}, {:.1} µs a message", per_message(clients_cpu));
-    let stored = check(&database, &outcome.acknowledged).await?;
+    let stored = check(database.url(), &outcome.acknowledged).await?;
     println!(
         "checked:          all {stored} acknowledged are stored and were delivered in order, {} twice",
         outcome.again
@@ -86,15 +105,15 @@ pub(crate) async fn run(Options { pairs, load, show_server }: Options) -> Result
 }
 
 /// Every conversation holds exactly what was acknowledged, in order.
-async fn check(database: &Path, acknowledged: &[(ConversationId, u64)]) -> Result<u64> {
+async fn check(database: &str, acknowledged: &[(ConversationId, u64)]) -> Result<u64> {
     const PAGE: usize = 1000;
-    let store = SqliteStore::open(database.to_string_lossy()).await?;
+    let opened = database::open(database).await?;
     let mut stored = 0;
     for (conversation, count) in acknowledged {
         let mut seq = 0;
         loop {
             let query = HistoryQuery { viewer: None, page: Page::After(seq), limit: PAGE };
-            let page = store.history(*conversation, query).await?;
+            let page = opened.store.history(*conversation, query).await?;
             for message in &page.messages {
                 seq += 1;
                 let key = message.client_id.as_ref().map(|key| key.as_str());
@@ -111,6 +130,6 @@ async fn check(database: &Path, acknowledged: &[(ConversationId, u64)]) -> Resul
         }
         stored += seq;
     }
-    store.close().await;
+    opened.close().await;
     Ok(stored)
 }

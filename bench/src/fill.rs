@@ -3,9 +3,8 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use parlor::{
     Clock, Limits, SystemClock, Timestamp,
-    model::{ClientId, ConversationId, Draft, MessageId, NewMessage, UserId},
-    sqlite::SqliteStore,
-    store::{Append, Appended, ConversationStore, MessageStore, NewConversation},
+    model::{ClientId, ConversationId, Draft, MessageId, NewMessage, Role, UserId},
+    store::{Append, Appended, NewConversation, Store},
 };
 
 use crate::Result;
@@ -19,14 +18,14 @@ pub(crate) fn user(number: usize) -> Result<UserId> {
 }
 
 /// Makes a direct conversation of the users 0 and 1, one of 2 and 3, and so on.
-pub(crate) async fn pairs(store: &SqliteStore, pairs: usize) -> Result<Vec<ConversationId>> {
+pub(crate) async fn pairs(store: &dyn Store, pairs: usize) -> Result<Vec<ConversationId>> {
     let users = (0..pairs).map(|pair| Ok((user(2 * pair)?, user(2 * pair + 1)?)));
     directs(store, users.collect::<Result<_>>()?).await
 }
 
 /// Makes direct conversations.
 pub(crate) async fn directs(
-    store: &SqliteStore,
+    store: &dyn Store,
     users: Vec<(UserId, UserId)>,
 ) -> Result<Vec<ConversationId>> {
     let now = SystemClock.now();
@@ -36,6 +35,15 @@ pub(crate) async fn directs(
         store.create(new).await.map(|created| created.conversation.id)
     });
     Ok(made.buffered(TOGETHER).try_collect().await?)
+}
+
+/// Makes a group of the users 0 to `members` - 1.
+pub(crate) async fn group(store: &dyn Store, members: usize) -> Result<ConversationId> {
+    let now = SystemClock.now();
+    let users = (0..members).map(|number| Ok((user(number)?, Role::Member)));
+    let id = ConversationId::new(now);
+    let group = NewConversation::group(id, "Everybody".into(), users.collect::<Result<_>>()?, now);
+    Ok(store.create(group).await?.conversation.id)
 }
 
 /// A text of about 100 bytes, with an idempotency key as clients send it.
@@ -55,7 +63,7 @@ pub(crate) fn append(
 
 /// Appends `count` messages of one sender to a conversation.
 pub(crate) async fn messages(
-    store: &SqliteStore,
+    store: &dyn Store,
     conversation: ConversationId,
     sender: &UserId,
     count: usize,

@@ -10,11 +10,15 @@ use parlor::{
     Caller,
     command::ListConversations,
     model::{ConversationId, Identity, UserId},
-    sqlite::SqliteStore,
-    store::{HistoryQuery, MessageStore, Page},
+    store::{HistoryQuery, Page, Store},
 };
 
-use crate::{Result, fill, server, stats::Sorted};
+use crate::{
+    Result,
+    database::{self, Choice},
+    fill, server,
+    stats::Sorted,
+};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -30,6 +34,8 @@ pub(crate) struct Options {
     /// Runs of each measurement
     #[arg(long, default_value_t = 2000)]
     runs: usize,
+    #[command(flatten)]
+    database: Choice,
 }
 
 /// Messages of a page.
@@ -40,23 +46,26 @@ type Two = [(ConversationId, usize); 2];
 
 /// Fills a database in the directory for temporary files and reads it.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let database = directory.path().join("history.db");
-    let store = SqliteStore::open(database.to_string_lossy()).await?;
-    let two = fill_two(&store, &options).await?;
-    let chat = server::chat(&store, true).await?;
+    let database = options.database.start()?;
+    let opened = database::open(database.url()).await?;
+    let store = &*opened.store;
+    let two = fill_two(store, &options).await?;
+    fill_list(store, options.conversations).await?;
+    // As autovacuum does by itself, a while later.
+    database.sql("VACUUM ANALYZE");
+    let chat = server::chat(&opened, true, None).await?;
     let caller = |user: UserId| chat.as_user(Identity::new(user));
 
-    println!("a page of {PAGE}, {} runs each, quotas lifted", options.runs);
+    println!("{}: a page of {PAGE}, {} runs each, quotas lifted", database.what(), options.runs);
     println!("{:<28}{:>14} messages{:>23} messages", "", options.short, options.long);
     let viewer = fill::user(0)?;
     let middle = |size: usize| Page::Before(fastrand::u64(PAGE as u64 + 1..=size as u64));
     side_by_side("store, latest", &two, options.runs, |id, _| {
-        read(&store, &viewer, id, Page::Latest)
+        read(store, &viewer, id, Page::Latest)
     })
     .await?;
     side_by_side("store, before a random seq", &two, options.runs, |id, size| {
-        read(&store, &viewer, id, middle(size))
+        read(store, &viewer, id, middle(size))
     })
     .await?;
     let reader = caller(viewer.clone());
@@ -66,19 +75,18 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     })
     .await?;
 
-    fill_list(&store, options.conversations).await?;
     println!("first {PAGE} of the conversation list with unread counts, through the engine");
     for conversations in [2 * PAGE, options.conversations] {
         let reader = caller(list_user(conversations)?);
         let durations = time(options.runs.min(1000), || list(&reader)).await?;
         println!("{:<28}{}", format!("of {conversations} conversations"), Sorted::new(durations));
     }
-    drop(chat);
-    store.close().await;
+    drop((reader, caller(fill::user(0)?), chat));
+    opened.close().await;
     Ok(())
 }
 
-async fn fill_two(store: &SqliteStore, options: &Options) -> Result<Two> {
+async fn fill_two(store: &dyn Store, options: &Options) -> Result<Two> {
     println!("filling: conversations of {} and {} messages", options.short, options.long);
     let started = Instant::now();
     let (ann, bob, cid) = (fill::user(0)?, fill::user(1)?, fill::user(2)?);
@@ -98,7 +106,7 @@ fn list_user(conversations: usize) -> Result<UserId> {
 }
 
 /// Gives two users their conversations, with three unread messages in each.
-async fn fill_list(store: &SqliteStore, conversations: usize) -> Result<()> {
+async fn fill_list(store: &dyn Store, conversations: usize) -> Result<()> {
     for conversations in [2 * PAGE, conversations] {
         let user = list_user(conversations)?;
         let peers: Vec<UserId> = (0..conversations).map(fill::user).collect::<Result<_>>()?;
@@ -116,7 +124,7 @@ async fn fill_list(store: &SqliteStore, conversations: usize) -> Result<()> {
     Ok(())
 }
 
-async fn read(store: &SqliteStore, viewer: &UserId, id: ConversationId, page: Page) -> Result<()> {
+async fn read(store: &dyn Store, viewer: &UserId, id: ConversationId, page: Page) -> Result<()> {
     let query = HistoryQuery { viewer: Some(viewer.clone()), page, limit: PAGE };
     full(store.history(id, query).await?.messages.len())
 }

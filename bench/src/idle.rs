@@ -1,12 +1,16 @@
 //! Memory and CPU of a server with many idle connections.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
-use parlor::sqlite::SqliteStore;
 use tokio::time::sleep;
 
-use crate::{Result, fill, peer::Peer};
+use crate::{
+    Result,
+    database::{self, Choice},
+    fill,
+    peer::Peer,
+};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -19,17 +23,18 @@ pub(crate) struct Options {
     /// Seconds of idling between the two measurements
     #[arg(long, default_value_t = 60)]
     idle: u64,
+    #[command(flatten)]
+    database: Choice,
 }
 
 /// Runs a server and its clients, each in a process of its own.
 pub(crate) async fn run(options: Options) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let database = directory.path().join("idle.db");
-    prepare(&database, options.connections).await?;
-    let mut server = Peer::start(["serve".as_ref(), database.as_os_str()])?;
+    let database = options.database.start()?;
+    prepare(database.url(), options.connections).await?;
+    let mut server = Peer::start(["serve", database.url()])?;
     let address = server.line().await?;
     sleep(Duration::from_secs(1)).await;
-    println!("default limits, SQLite, development tokens, no bus");
+    println!("default limits, {}, development tokens, no bus", database.what());
     let before = server.process.memory()?;
     println!("before:           {before}");
 
@@ -64,9 +69,9 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     server.end().await
 }
 
-async fn prepare(database: &Path, users: usize) -> Result<()> {
-    let store = SqliteStore::open(database.to_string_lossy()).await?;
-    fill::pairs(&store, users.div_ceil(2)).await?;
-    store.close().await;
+async fn prepare(database: &str, users: usize) -> Result<()> {
+    let opened = database::open(database).await?;
+    fill::pairs(&*opened.store, users.div_ceil(2)).await?;
+    opened.close().await;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Measures parlor over real sockets and real files. Every program ends by itself and leaves nothing behind.
 
 mod clients;
+mod database;
 mod direct;
 mod fill;
+mod group;
 mod history;
 mod idle;
 mod peer;
@@ -11,7 +13,7 @@ mod server;
 mod socket;
 mod stats;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use parlor::model::ConversationId;
@@ -34,13 +36,18 @@ enum Program {
     History(history::Options),
     /// Durable direct messages a second over sockets, acknowledged after their commit
     Direct(direct::Options),
+    /// Deliveries a second in one large group, everybody connected to one server
+    Group(group::Options),
     /// The server process of the other programs
     #[command(hide = true)]
     Serve {
-        database: PathBuf,
+        database: String,
         /// Let users send and ask as fast as they can
         #[arg(long)]
         lift_quotas: bool,
+        /// Batches committed at once
+        #[arg(long)]
+        lanes: Option<usize>,
     },
     /// The client process of `idle`
     #[command(hide = true)]
@@ -53,6 +60,14 @@ enum Program {
         load: direct::Load,
         conversations: Vec<ConversationId>,
     },
+    /// The client process of `group`
+    #[command(hide = true)]
+    GroupClients {
+        server: SocketAddr,
+        conversation: ConversationId,
+        #[command(flatten)]
+        load: group::Load,
+    },
 }
 
 #[tokio::main]
@@ -61,12 +76,18 @@ async fn main() -> ExitCode {
         Program::Idle(options) => idle::run(options).await,
         Program::History(options) => history::run(options).await,
         Program::Direct(options) => direct::run(options).await,
-        Program::Serve { database, lift_quotas } => server::run(&database, lift_quotas).await,
+        Program::Group(options) => group::run(options).await,
+        Program::Serve { database, lift_quotas, lanes } => {
+            server::run(&database, lift_quotas, lanes).await
+        }
         Program::IdleClients { server, connections } => {
             clients::idle::run(server, connections).await
         }
         Program::DirectClients { server, load, conversations } => {
             clients::direct::run(server, load, conversations).await
+        }
+        Program::GroupClients { server, conversation, load } => {
+            clients::group::run(server, conversation, load).await
         }
     };
     match done {

@@ -41,6 +41,15 @@ impl Process {
 
     /// Seconds of CPU so far, in user and kernel mode.
     pub(crate) fn cpu(self) -> Result<Cpu> {
+        self.read_cpu(false)
+    }
+
+    /// The same with that of its children that have ended.
+    pub(crate) fn cpu_with_ended_children(self) -> Result<Cpu> {
+        self.read_cpu(true)
+    }
+
+    fn read_cpu(self, children: bool) -> Result<Cpu> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
         // The name of the program is in brackets and may hold anything.
         let (_, rest) = stat.rsplit_once(')').ok_or("cannot read the CPU time")?;
@@ -48,7 +57,9 @@ impl Process {
         let mut next = || -> Result<f64> {
             Ok(fields.next().ok_or("cannot read the CPU time")?.parse::<f64>()? / TICKS)
         };
-        Ok(Cpu { user: next()?, system: next()? })
+        let own = Cpu { user: next()?, system: next()? };
+        let ended = Cpu { user: next()?, system: next()? };
+        Ok(if children { own.plus(ended) } else { own })
     }
 }
 
@@ -75,6 +86,10 @@ pub(crate) struct Cpu {
 impl Cpu {
     pub(crate) fn since(self, before: Self) -> Self {
         Self { user: self.user - before.user, system: self.system - before.system }
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
     }
 
     pub(crate) fn total(self) -> f64 {

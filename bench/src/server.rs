@@ -1,12 +1,15 @@
-//! The server that is measured, in a process of its own: SQLite, the axum transport, development tokens.
+//! The server that is measured, in a process of its own: a store, the axum transport, development tokens.
 
-use std::{future::IntoFuture, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use parlor::{Chat, auth::DevTokens, model::UserId, sqlite::SqliteStore, traits::Quota};
+use parlor::{Chat, auth::DevTokens, model::UserId, traits::Quota};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::Result;
+use crate::{
+    Result,
+    database::{self, Opened},
+};
 
 /// Where the transport is nested.
 pub(crate) const PATH: &str = "/chat";
@@ -16,9 +19,9 @@ const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Add
 const SECRET: &str = "parlor-bench-parlor-bench-parlor-bench";
 
 /// Serves until standard input ends, which it also does when the parent dies.
-pub(crate) async fn run(database: &Path, lift_quotas: bool) -> Result<()> {
-    let store = SqliteStore::open(database.to_string_lossy()).await?;
-    let chat = chat(&store, lift_quotas).await?;
+pub(crate) async fn run(database: &str, lift_quotas: bool, lanes: Option<usize>) -> Result<()> {
+    let opened = database::open(database).await?;
+    let chat = chat(&opened, lift_quotas, lanes).await?;
     let listener = TcpListener::bind(LOCAL).await?;
     println!("{}", listener.local_addr()?);
     let app = Router::new().nest(PATH, parlor::axum::router(chat.clone()));
@@ -29,14 +32,16 @@ pub(crate) async fn run(database: &Path, lift_quotas: bool) -> Result<()> {
         _ = stdin.read_u8() => {}
     }
     chat.drain(Duration::from_millis(1), Duration::from_secs(5)).await;
-    store.close().await;
+    drop(chat);
+    opened.close().await;
     Ok(())
 }
 
 /// An engine on a store, with default settings but for the quotas.
-pub(crate) async fn chat(store: &SqliteStore, lift_quotas: bool) -> Result<Chat> {
-    let chat = Chat::builder(Arc::new(store.clone())).authenticator(Arc::new(tokens()?));
+pub(crate) async fn chat(opened: &Opened, lift_quotas: bool, lanes: Option<usize>) -> Result<Chat> {
+    let chat = Chat::builder(Arc::clone(&opened.store)).authenticator(Arc::new(tokens()?));
     let chat = chat.configure(|config| {
+        config.lanes = lanes;
         if lift_quotas {
             let lifted = Quota::new(u32::MAX, u32::MAX);
             (config.sends, config.commands, config.connects) = (lifted, lifted, lifted);

@@ -1,4 +1,5 @@
 //! The client processes.
 
 pub(crate) mod direct;
+pub(crate) mod group;
 pub(crate) mod idle;
