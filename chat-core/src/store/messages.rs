@@ -83,10 +83,6 @@ impl Appended {
 
 /// What [`MessageStore::try_append`] did with one message.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "both are moved once, and neither is rare enough for a box"
-)]
 pub enum Tried {
     /// As [`MessageStore::append`] answers.
     Answered(Result<Appended, BackendError>),
