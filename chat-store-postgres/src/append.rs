@@ -62,49 +62,49 @@ pub(crate) async fn append(database: &Database, batch: &[Append], wait: Duration
 }
 
 async fn run(database: &Database, appends: &[&Append], wait: Duration) -> Vec<Outcome> {
-    let mut locks = Locks::Wait(wait);
-    let mut conflicts = 0;
-    loop {
-        let stored = if conflicts == 0 {
-            once(database, appends, locks).await
-        } else {
-            in_transaction(database, appends, locks).await
-        };
-        let fault = match stored {
-            Ok(outcomes) => return outcomes,
-            Err(fault) => fault,
-        };
-        if fault.is_lock_timeout() && matches!(locks, Locks::Wait(_)) {
-            // What nobody holds is stored now; nothing was so far.
-            locks = Locks::Skip;
-        } else if fault.is_conflict() && conflicts < CONFLICTS {
-            conflicts += 1;
-            let pause = u64::from(conflicts) * 5;
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-        } else if fault.is_of_data() && appends.len() > 1 {
-            // One of them cannot be stored: each for itself, so that the others are.
-            let mut outcomes = Vec::with_capacity(appends.len());
-            for append in appends {
-                outcomes.extend(Box::pin(run(database, &[*append], wait)).await);
-            }
-            return outcomes;
-        } else {
-            return vec![Some(Err(fault)); appends.len()];
-        }
+    if appends.is_empty() {
+        return Vec::new();
     }
+    let fault = match at_once(database, appends, wait).await {
+        Ok(outcomes) => return outcomes,
+        Err(fault) => fault,
+    };
+    if fault.is_of_data() && appends.len() > 1 {
+        // One of them cannot be stored: each for itself, so that the others are.
+        let mut outcomes = Vec::with_capacity(appends.len());
+        for append in appends {
+            outcomes.extend(Box::pin(run(database, &[*append], wait)).await);
+        }
+        return outcomes;
+    }
+    vec![Some(Err(fault)); appends.len()]
 }
 
-/// In one round trip, with the session's own isolation level: the locks are right at any.
-async fn once(
+/// Stores them in one round trip, with the session's own isolation level: the locks are right at any. Where
+/// transactions stand in each other's way it takes a few more.
+async fn at_once(
     database: &Database,
     appends: &[&Append],
-    locks: Locks,
+    wait: Duration,
 ) -> Result<Vec<Outcome>, Fault> {
-    if appends.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut held = database.acquire().await?;
-    call(&mut held.conn(), appends, locks).await
+    let mut stored = call(&mut held.conn(), appends, Locks::Wait(wait)).await;
+    let mut locks = Locks::Wait(wait);
+    if stored.as_ref().is_err_and(Fault::is_lock_timeout) {
+        // What nobody holds is stored now; nothing was so far. On the same connection, which first lets
+        // go of what it had locked itself.
+        locks = Locks::Skip;
+        stored = call(&mut held.conn(), appends, locks).await;
+    }
+    drop(held);
+    for attempt in 1..=CONFLICTS {
+        if !stored.as_ref().is_err_and(Fault::is_conflict) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5) * attempt).await;
+        stored = in_transaction(database, appends, locks).await;
+    }
+    stored
 }
 
 /// In a transaction with the level at which nobody who waits for a lock is turned away.
@@ -113,7 +113,7 @@ async fn in_transaction(
     appends: &[&Append],
     locks: Locks,
 ) -> Result<Vec<Outcome>, Fault> {
-    let appends: Vec<Append> = appends.iter().map(|append| Append::clone(append)).collect();
+    let appends: Vec<Append> = appends.iter().copied().cloned().collect();
     database
         .transact(move |conn| {
             async move { call(conn, &appends.iter().collect::<Vec<_>>(), locks).await }.boxed()

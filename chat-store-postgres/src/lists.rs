@@ -17,15 +17,17 @@ use crate::{
     unread::{AFTER, capped},
 };
 
-/// Entries of the user `$1`, each with what is unread up to `$2`.
+/// Entries of the user `$1`, each with what is unread up to `$2`. Each conversation is looked up by its number, which the
+/// limit of one makes sure of: who is in many would else have all conversations of the store read and joined.
 fn entries(which: &str) -> String {
     format!(
         "WITH page AS MATERIALIZED (
             SELECT c.*, me.role, me.member_rev, me.delivered_seq, me.read_seq, me.unread_from, me.cleared_seq,
                 me.hidden_seq, me.archived, me.muted_until, me.private_receipts, {AFTER} AS after
-            FROM parlor.members me JOIN parlor.conversations c ON c.number = me.conversation
+            FROM parlor.members me CROSS JOIN LATERAL (
+                SELECT * FROM parlor.conversations c WHERE c.number = me.conversation LIMIT 1) AS c
             WHERE me.user_id = $1 AND {which})
-         SELECT page.*, (
+         SELECT page.*, CASE WHEN page.last_seq <= page.after THEN 0 ELSE (
             SELECT count(*) FROM (
                 SELECT 1 FROM parlor.messages m
                 WHERE m.conversation = page.number AND m.seq > page.after
@@ -34,7 +36,7 @@ fn entries(which: &str) -> String {
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
                         WHERE d.conversation = page.number AND d.user_id = $1 AND d.message = m.number)
-                LIMIT $2) AS found) AS unread
+                LIMIT $2) AS found) END AS unread
          FROM page ORDER BY page.last_activity_at DESC, page.number DESC"
     )
 }
@@ -50,7 +52,9 @@ pub(crate) static LIST: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The entry of the conversation `$3`.
-pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| entries("c.id = $3"));
+pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
+    entries("me.conversation = (SELECT number FROM parlor.conversations WHERE id = $3)")
+});
 
 /// The last messages up to the seqs `$3` that the user `$4` sees in the conversations `$1`, cleared up to `$2`.
 pub(crate) static LAST: LazyLock<String> = LazyLock::new(|| {
@@ -156,7 +160,8 @@ async fn last_messages(
 /// The memberships of the user `$1` after the conversation `$2`.
 pub(crate) const MEMBERSHIPS: &str = "
     SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, m.member_rev
-    FROM parlor.members m JOIN parlor.conversations c ON c.number = m.conversation
+    FROM parlor.members m CROSS JOIN LATERAL (
+        SELECT * FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
     WHERE m.user_id = $1 AND ($2::uuid IS NULL OR c.id > $2) ORDER BY c.id LIMIT $3";
 
 pub(crate) async fn memberships(

@@ -117,7 +117,8 @@ pub(crate) static TOTAL: std::sync::LazyLock<String> = std::sync::LazyLock::new(
     format!(
         "SELECT count(*), coalesce(sum(u.unread), 0)::bigint
          FROM parlor.members me
-         JOIN parlor.conversations c ON c.number = me.conversation
+         CROSS JOIN LATERAL (
+            SELECT c.last_seq FROM parlor.conversations c WHERE c.number = me.conversation LIMIT 1) AS c
          CROSS JOIN LATERAL (
             SELECT count(*) AS unread FROM (
                 SELECT 1 FROM parlor.messages m
@@ -129,7 +130,7 @@ pub(crate) static TOTAL: std::sync::LazyLock<String> = std::sync::LazyLock::new(
                         WHERE d.conversation = me.conversation AND d.user_id = $1 AND d.message = m.number)
                 LIMIT $2) AS found) AS u
          WHERE me.user_id = $1 AND NOT me.archived AND (me.hidden_seq IS NULL OR me.hidden_seq < c.last_seq)
-            AND u.unread > 0"
+            AND c.last_seq > {AFTER} AND u.unread > 0"
     )
 });
 
