@@ -1,11 +1,12 @@
-//! The store in memory keeps the whole contract.
+//! The backends in memory keep the whole contract.
 
 use std::sync::Arc;
 
 use parlor_core::{
-    backends::MemoryStore,
-    conformance::{Fixture, assert_conforms},
+    backends::{GovernorLimiter, MemoryHub, MemoryPresence, MemoryStore},
+    conformance::{Fixture, assert_conforms, shared},
     store::Store,
+    traits::{Bus, Presence, RateLimiter},
 };
 
 /// Clones share one medium.
@@ -21,4 +22,32 @@ impl Fixture for Memory {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_store_conforms() {
     assert_conforms(&Memory(MemoryStore::new())).await;
+}
+
+/// What the nodes of one process share.
+#[derive(Default)]
+struct Process {
+    hub: MemoryHub,
+    presence: MemoryPresence,
+    limiter: Arc<GovernorLimiter>,
+}
+
+#[async_trait::async_trait]
+impl shared::Fixture for Process {
+    async fn bus(&self) -> Option<Arc<dyn Bus>> {
+        Some(Arc::new(self.hub.node()))
+    }
+
+    async fn presence(&self) -> Option<Arc<dyn Presence>> {
+        Some(Arc::new(self.presence.clone()))
+    }
+
+    async fn rate_limiter(&self) -> Option<Arc<dyn RateLimiter>> {
+        Some(self.limiter.clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nodes_share_in_memory_conforms() {
+    shared::assert_conforms(&Process::default()).await;
 }

@@ -2,16 +2,6 @@
 
 use super::Case;
 
-/// Names each case after its area and function, in the order they run.
-macro_rules! cases {
-    ($($area:ident { $($case:ident,)* })*) => {
-        vec![$($(Case {
-            name: concat!(stringify!($area), "::", stringify!($case)),
-            run: |nodes| Box::pin(super::$area::$case(nodes)),
-        },)*)*]
-    };
-}
-
 pub(super) fn all() -> Vec<Case> {
     cases! {
         create {

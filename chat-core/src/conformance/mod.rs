@@ -1,4 +1,5 @@
-//! The conformance suite: what every [`Store`] must do, run on yours.
+//! The conformance suite: what every [`Store`] must do, run on yours. What every [`Bus`](crate::traits::Bus),
+//! [`Presence`](crate::traits::Presence) and [`RateLimiter`](crate::traits::RateLimiter) must do is in [`shared`].
 //!
 //! Each case is one clause of the contract in [`crate::store`]. Cases isolate themselves by fresh random
 //! ids and delete nothing, so that they can run on a database that holds other things. Write a
@@ -25,6 +26,16 @@
 //! ```
 #![expect(clippy::expect_used, reason = "a test suite fails by panicking")]
 
+/// Names each case after its area and function, in the order they run.
+macro_rules! cases {
+    ($($area:ident { $($case:ident,)* })*) => {
+        vec![$($(Case {
+            name: concat!(stringify!($area), "::", stringify!($case)),
+            run: |nodes| Box::pin(super::$area::$case(nodes)),
+        },)*)*]
+    };
+}
+
 mod append;
 mod catalogue;
 mod changes;
@@ -40,6 +51,7 @@ mod private;
 mod random;
 mod revise;
 mod rules;
+pub mod shared;
 mod world;
 
 use std::{any::Any, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -125,13 +137,7 @@ pub async fn run_matching(fixture: &dyn Fixture, filter: &str) -> Report {
     let nodes = Nodes { one: fixture.open().await, other: fixture.open().await };
     let mut report = Report::default();
     for case in catalogue::all().into_iter().filter(|case| case.name.contains(filter)) {
-        let running = AssertUnwindSafe((case.run)(&nodes)).catch_unwind();
-        let failure = match tokio::time::timeout(CASE_DEADLINE, running).await {
-            Ok(Ok(())) => None,
-            Ok(Err(panic)) => Some(message(panic.as_ref())),
-            Err(_) => Some(format!("not done after {} s", CASE_DEADLINE.as_secs())),
-        };
-        report.outcomes.push(Outcome { case: case.name, failure });
+        report.outcomes.push(outcome(case.name, (case.run)(&nodes)).await);
     }
     report
 }
@@ -141,10 +147,24 @@ pub async fn run_matching(fixture: &dyn Fixture, filter: &str) -> Report {
 /// # Panics
 /// When a case failed, with all failures.
 pub async fn assert_conforms(fixture: &dyn Fixture) {
-    let report = run(fixture).await;
+    assert_ok("the store", &run(fixture).await);
+}
+
+fn assert_ok(what: &str, report: &Report) {
     println!("{report}");
     let failures: Vec<String> = report.failures().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "the store does not conform:\n{}", failures.join("\n"));
+    assert!(failures.is_empty(), "{what} does not conform:\n{}", failures.join("\n"));
+}
+
+/// Runs one case to its end, its panic, or the deadline.
+async fn outcome(case: &'static str, running: BoxFuture<'_, ()>) -> Outcome {
+    let running = AssertUnwindSafe(running).catch_unwind();
+    let failure = match tokio::time::timeout(CASE_DEADLINE, running).await {
+        Ok(Ok(())) => None,
+        Ok(Err(panic)) => Some(message(panic.as_ref())),
+        Err(_) => Some(format!("not done after {} s", CASE_DEADLINE.as_secs())),
+    };
+    Outcome { case, failure }
 }
 
 /// Two nodes on one medium.
