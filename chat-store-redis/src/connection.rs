@@ -18,6 +18,8 @@ use crate::error::Fault;
 const PING_EVERY: Duration = Duration::from_secs(1);
 /// How long it may take to answer. Longer than a call waits: a busy server is not a lost one.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Calls that wait for their turn to write; more wait for a place among them.
+const WAITING: usize = 1024;
 /// The kernel's own probes, for the time in which nobody here looks.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -61,6 +63,7 @@ impl Connector {
             // Deadlines are set where it is known what for.
             .set_response_timeout(None)
             .set_connection_timeout(None)
+            .set_pipeline_buffer_size(WAITING)
             .set_push_sender(move |info: PushInfo| -> Result<(), ()> {
                 if info.kind == PushKind::Disconnection {
                     notify.notify_one();
