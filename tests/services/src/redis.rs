@@ -125,6 +125,32 @@ impl Redis {
         self.revive();
     }
 
+    /// Stops it in its tracks (SIGSTOP): connections stay, nothing is answered.
+    ///
+    /// # Panics
+    /// When the server is not ours.
+    pub fn freeze(&self) {
+        self.own().signal("STOP");
+    }
+
+    /// Lets it go on after [`Self::freeze`].
+    ///
+    /// # Panics
+    /// When the server is not ours.
+    pub fn thaw(&self) {
+        self.own().signal("CONT");
+    }
+
+    /// Runs a command by `redis-cli`, each argument a word of it, and returns what it printed.
+    ///
+    /// # Panics
+    /// When it fails, or when the server answers an error.
+    pub fn command(&self, words: &[&str]) -> String {
+        let mut command = Command::new("redis-cli");
+        command.args(["-u", &self.url, "-e"]).args(words).stdin(Stdio::null());
+        run(&mut command).unwrap_or_else(|reason| panic!("{reason}")).trim().to_owned()
+    }
+
     fn own(&self) -> &Own {
         match &self.own {
             Some(own) => own,
@@ -134,6 +160,12 @@ impl Redis {
 }
 
 impl Own {
+    fn signal(&self, name: &str) {
+        let pid = self.pid().map(|pid| pid.to_string()).unwrap_or_default();
+        run(Command::new("kill").args(["-s", name, &pid]))
+            .unwrap_or_else(|reason| panic!("{reason}"));
+    }
+
     fn pid(&self) -> Option<u32> {
         std::fs::read_to_string(self.folder.join("pid")).ok()?.trim().parse().ok()
     }

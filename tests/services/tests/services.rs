@@ -44,6 +44,16 @@ fn redis_dies_and_comes_back_on_the_same_port() {
     assert_eq!(ping(redis.address()), None);
     redis.revive();
     assert_eq!(ping(redis.address()).as_deref(), Some("+PONG\r\n"));
+    redis.freeze();
+    let frozen = std::thread::spawn({
+        let address = redis.address();
+        move || ping(address)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!frozen.is_finished(), "nothing is answered");
+    redis.thaw();
+    assert_eq!(frozen.join().unwrap().as_deref(), Some("+PONG\r\n"));
+    assert_eq!(redis.command(&["ECHO", "hello"]), "hello");
     let address = redis.address();
     drop(redis);
     assert_eq!(ping(address), None, "it ends with its value");
