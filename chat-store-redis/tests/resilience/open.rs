@@ -61,7 +61,7 @@ async fn a_bad_url_is_named_and_its_password_is_not() {
         ("rediss://:s3cret@localhost/#secure", "#insecure"),
         ("rediss://:s3cret@localhost/#insecure", "insecure"),
     ] {
-        let error = RedisBackends::open(url).await.unwrap_err();
+        let error = RedisBackends::open(url).await.expect_err(url);
         assert_eq!(error.kind(), BackendErrorKind::Configuration, "{url}");
         let text = format!("{error} {error:?}");
         assert!(text.contains(named), "{url}: {text}");
