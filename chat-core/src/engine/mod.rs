@@ -9,6 +9,7 @@ mod config;
 mod delivery;
 mod inflight;
 mod node;
+mod outage;
 mod sessions;
 mod signs;
 

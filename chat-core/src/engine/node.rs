@@ -15,9 +15,19 @@ use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::{
-    Config, committer::Committer, cursors::CursorWriter, hooks::Hooks, inflight::Inflight,
-    outbox::Budget, people::People, publisher::Publisher, receipts::Receipts, registry::Registry,
-    rooms::Rooms, typing::TypingBoard,
+    Config,
+    committer::Committer,
+    cursors::CursorWriter,
+    hooks::Hooks,
+    inflight::Inflight,
+    outage::{Outage, Outages},
+    outbox::Budget,
+    people::People,
+    publisher::Publisher,
+    receipts::Receipts,
+    registry::Registry,
+    rooms::Rooms,
+    typing::TypingBoard,
 };
 use crate::{
     BackendError, BackendErrorKind, Clock, Error, Timestamp,
@@ -60,6 +70,7 @@ pub(super) struct Node {
     pub(super) hooks: Hooks,
     pub(super) gaps: super::catchup::Gaps,
     pub(super) inflight: Arc<Inflight>,
+    pub(super) outages: Outages,
     pub(super) resumes: Semaphore,
     pub(super) epoch: RwLock<Uuid>,
     pub(super) draining: AtomicBool,
@@ -122,26 +133,46 @@ impl Node {
         }
     }
 
-    /// Waits for a backend of the host, at most the store's deadline. A panic in it is contained: the
-    /// engine's own tasks call from here and must outlive it.
+    /// Waits for a backend of the host, as [`Node::attempt`] does, and logs a failure.
     pub(super) async fn read<T>(
         &self,
         operation: &'static str,
         query: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, Error> {
+        self.attempt(operation, query).await.map_err(|error| {
+            tracing::warn!(%error, operation, "backend failed");
+            Error::from(error)
+        })
+    }
+
+    /// Waits for a backend of the host, at most the store's deadline. A panic in it is contained: the
+    /// engine's own tasks call from here and must outlive it.
+    pub(super) async fn attempt<T>(
+        &self,
+        operation: &'static str,
+        query: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
         let query = AssertUnwindSafe(query).catch_unwind();
         match tokio::time::timeout(self.config.store_deadline, query).await {
-            Ok(Ok(result)) => result.map_err(|error| {
-                tracing::warn!(%error, operation, "backend failed");
-                Error::from(error)
-            }),
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => {
                 tracing::error!(operation, "a backend panicked");
-                Err(Error::Internal(BackendError::new(BackendErrorKind::Other, operation)))
+                Err(BackendError::new(BackendErrorKind::Other, operation))
             }
-            Err(late) => Err(Error::Unavailable(
-                BackendError::new(BackendErrorKind::Unavailable, operation).with_source(late),
-            )),
+            Err(late) => {
+                Err(BackendError::new(BackendErrorKind::Unavailable, operation).with_source(late))
+            }
         }
+    }
+
+    /// Waits for a backend without which chat goes on: failing, it is counted, and logged once.
+    pub(super) async fn tolerate<T>(
+        &self,
+        outage: &Outage,
+        call: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        let result = self.attempt(outage.operation, call).await;
+        outage.note(&result);
+        result
     }
 }

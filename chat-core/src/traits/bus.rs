@@ -56,11 +56,15 @@ pub trait Bus: Debug + Send + Sync + 'static {
     async fn publish(&self, publications: Vec<Publication>) -> Result<(), BackendError>;
 
     /// Starts to listen to topics. Idempotent. When it returns, what is published later comes in.
+    ///
+    /// An error means not yet: the bus keeps the topics in mind, listens to them as soon as it can, and
+    /// tells a [`BusItem::Gap`] then.
     async fn join(&self, topics: Vec<Topic>) -> Result<(), BackendError>;
 
-    /// Stops listening to topics. Idempotent.
+    /// Stops listening to topics. Idempotent. What is on its way may still come in for a moment.
     async fn part(&self, topics: Vec<Topic>) -> Result<(), BackendError>;
 
-    /// What comes in. Called once by the engine, which always reads on. The stream ends with the bus.
+    /// What comes in. Called once by the engine, which always reads on. What waits to be read is bounded: what
+    /// does not fit becomes a [`BusItem::Gap`]. The stream ends with the bus.
     fn incoming(&self) -> BoxStream<'static, BusItem>;
 }

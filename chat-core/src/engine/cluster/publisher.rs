@@ -157,10 +157,9 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
             .take(KEPT)
             .cloned()
             .collect();
-        if let Err(error) = node.read("publish", node.backends.bus.publish(publications)).await {
+        let published = node.backends.bus.publish(publications);
+        if node.tolerate(&node.outages.publish, published).await.is_err() {
             kept = to_all;
-            metrics::counter!("parlor_bus_errors_total").increment(1);
-            tracing::warn!(%error, "publish failed, other nodes will catch up");
         }
     }
 }

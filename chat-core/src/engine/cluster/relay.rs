@@ -19,9 +19,8 @@ pub(in crate::engine) fn run(node: &Arc<Node>, life: &Life) {
 
 async fn serve(node: Arc<Node>, mut life: Life) {
     let mut incoming = node.backends.bus.incoming();
-    if let Err(error) = node.backends.bus.join(vec![Topic::Nodes]).await {
-        tracing::warn!(%error, "cannot join the nodes' topic");
-    }
+    // Failing, the bus goes on trying, and tells a gap.
+    let _ = node.tolerate(&node.outages.listen, node.backends.bus.join(vec![Topic::Nodes])).await;
     loop {
         let item = tokio::select! {
             item = incoming.next() => item,

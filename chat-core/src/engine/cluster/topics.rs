@@ -29,9 +29,8 @@ async fn join(node: &Node, topics: Vec<Topic>) {
     if topics.is_empty() || !node.backends.bus.has_peers() {
         return;
     }
-    if let Err(error) = node.backends.bus.join(topics).await {
-        tracing::warn!(%error, "cannot join topics, the sweep will find what they carry");
-    }
+    // Until the bus can, and tells a gap, the sweep finds what they carry.
+    let _ = node.tolerate(&node.outages.listen, node.backends.bus.join(topics)).await;
 }
 
 /// A conversation may have outgrown its members' own topics.
@@ -65,15 +64,19 @@ pub(in crate::engine) fn part(node: &Arc<Node>, user: Option<&UserId>, rooms: Ve
     }
     let node = Arc::clone(node);
     tokio::spawn(async move {
+        let needed = |topic: &Topic| match topic {
+            Topic::User(user) => !node.registry.of(user).is_empty(),
+            Topic::Conversation(id) => !node.rooms.connected(*id).is_empty(),
+            _ => true,
+        };
         // Somebody may have come back meanwhile: what is needed again stays.
-        let (gone, kept): (Vec<_>, Vec<_>) = topics.into_iter().partition(|topic| match topic {
-            Topic::User(user) => node.registry.of(user).is_empty(),
-            Topic::Conversation(id) => node.rooms.connected(*id).is_empty(),
-            _ => false,
-        });
-        drop(kept);
-        if let Err(error) = node.backends.bus.part(gone).await {
-            tracing::debug!(%error, "cannot part topics");
+        let gone: Vec<Topic> = topics.into_iter().filter(|topic| !needed(topic)).collect();
+        if gone.is_empty() {
+            return;
         }
+        let _ = node.tolerate(&node.outages.listen, node.backends.bus.part(gone.clone())).await;
+        // Or just now, and their join came before our part.
+        let (back, _): (Vec<_>, Vec<_>) = gone.into_iter().partition(needed);
+        join(&node, back).await;
     });
 }

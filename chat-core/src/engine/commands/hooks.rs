@@ -118,7 +118,7 @@ async fn offline(node: &Node, event: &Event) -> Vec<UserId> {
         .map(|member| member.user_id)
         .filter(|user| message.sender_id.as_ref() != Some(user))
         .collect();
-    match node.read("presence", node.backends.presence.get(&users)).await {
+    match node.tolerate(&node.outages.presence, node.backends.presence.get(&users)).await {
         Ok(presence) => presence
             .into_iter()
             .filter(|info| info.status == PresenceStatus::Offline)

@@ -175,7 +175,7 @@ pub(in crate::engine) async fn look(node: &Node, users: &[UserId]) -> Vec<Presen
     if users.is_empty() {
         return Vec::new();
     }
-    match node.read("presence", node.backends.presence.get(users)).await {
+    match node.tolerate(&node.outages.presence, node.backends.presence.get(users)).await {
         Ok(found) => found,
         Err(_) => users
             .iter()
@@ -214,19 +214,26 @@ pub(in crate::engine) async fn visible_to(
 pub(in crate::engine) async fn join(node: &Node, users: &[UserId]) {
     if node.backends.bus.has_peers() && !users.is_empty() {
         let topics = users.iter().cloned().map(Topic::Presence).collect();
-        if let Err(error) = node.backends.bus.join(topics).await {
-            tracing::debug!(%error, "cannot join presence topics, renewals will tell");
-        }
+        // Failing, renewals tell.
+        let _ = node.tolerate(&node.outages.listen, node.backends.bus.join(topics)).await;
     }
 }
 
 pub(in crate::engine) async fn part(node: &Node, users: Vec<UserId>) {
-    if node.backends.bus.has_peers() && !users.is_empty() {
-        let topics = users.into_iter().map(Topic::Presence).collect();
-        if let Err(error) = node.backends.bus.part(topics).await {
-            tracing::debug!(%error, "cannot part presence topics");
-        }
+    if !node.backends.bus.has_peers() {
+        return;
     }
+    let watched = |user: &UserId| node.people.state.lock().watched.contains_key(user);
+    // Somebody may watch them again meanwhile.
+    let gone: Vec<UserId> = users.into_iter().filter(|user| !watched(user)).collect();
+    if gone.is_empty() {
+        return;
+    }
+    let topics = gone.iter().cloned().map(Topic::Presence).collect();
+    let _ = node.tolerate(&node.outages.listen, node.backends.bus.part(topics)).await;
+    // Or just now, and their join came before our part.
+    let back: Vec<UserId> = gone.into_iter().filter(watched).collect();
+    join(node, &back).await;
 }
 
 /// Starts the task that renews leases and tells watchers. It ends with the engine.
@@ -265,11 +272,11 @@ async fn round(node: &Arc<Node>, now: Instant, all: bool) {
     let leases: Vec<Lease> = dirty.iter().filter_map(|user| lease(node, user)).collect();
     if !leases.is_empty() {
         let renewed = node.backends.presence.renew(node.id, leases);
-        let _ = node.read("presence", renewed).await;
+        let _ = node.tolerate(&node.outages.presence, renewed).await;
     }
     if !left.is_empty() {
         let released = node.backends.presence.release(node.id, left);
-        let _ = node.read("presence", released).await;
+        let _ = node.tolerate(&node.outages.presence, released).await;
     }
     for user in &touched {
         node.publisher.presence(user);
