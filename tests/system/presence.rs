@@ -162,6 +162,37 @@ async fn a_node_that_dies_takes_its_users_offline() {
     ann.until(|event| tells(event, "bob", "offline")).await;
 }
 
+#[tokio::test]
+async fn leases_that_were_lost_with_the_bus_are_taken_again_at_once() {
+    let (hub, clock) = (MemoryBus::hub(), TestClock::new());
+    let presence = MemoryPresence::new(Arc::new(clock.clone()));
+    let bus = hub.node();
+    let number = bus.node();
+    let chat = builder()
+        .bus(Arc::new(bus))
+        .presence(Arc::new(presence.clone()))
+        // Nothing is renewed in its time.
+        .configure(|config| config.presence_renewal = Duration::from_secs(3600))
+        .build()
+        .await
+        .unwrap();
+    let _bob = Device::connect(&chat, identity("bob")).await;
+    let becomes = async |status| {
+        let waiting = async {
+            while presence.get(&[user("bob")]).await.unwrap()[0].status != status {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("in time");
+    };
+    becomes(PresenceStatus::Online).await;
+    clock.advance(Duration::from_secs(16));
+    becomes(PresenceStatus::Offline).await;
+    hub.partition(number, true);
+    hub.partition(number, false);
+    becomes(PresenceStatus::Online).await;
+}
+
 #[derive(Debug)]
 struct Broken;
 

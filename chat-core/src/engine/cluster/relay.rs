@@ -35,7 +35,7 @@ async fn serve(node: Arc<Node>, mut life: Life) {
             Some(BusItem::Gap) => {
                 metrics::counter!("parlor_bus_gaps_total").increment(1);
                 node.gaps.sweep_now();
-                node.people.look_at_all();
+                node.people.renew_all();
                 crate::engine::access::recheck_all(&node);
             }
             None => return,

@@ -43,7 +43,8 @@ struct State {
     by_watcher: HashMap<SessionId, Vec<UserId>>,
     /// Watched users to be looked at.
     look: HashSet<UserId>,
-    look_at_all: bool,
+    /// Leases are to be renewed, and all that are watched looked at, before their time.
+    renew_all: bool,
 }
 
 /// Who is there, and who wants to know.
@@ -84,9 +85,9 @@ impl People {
         }
     }
 
-    /// Hints may have been lost.
-    pub(in crate::engine) fn look_at_all(&self) {
-        self.state.lock().look_at_all = true;
+    /// Hints may have been lost, and leases with them: what carries the one often keeps the other.
+    pub(in crate::engine) fn renew_all(&self) {
+        self.state.lock().renew_all = true;
         self.wake.notify_one();
     }
 
@@ -253,7 +254,7 @@ async fn serve(node: Arc<Node>, mut life: Life) {
             () = life.ended() => return,
         }
         let now = Instant::now();
-        let all = now >= renewal;
+        let all = std::mem::take(&mut node.people.state.lock().renew_all) || now >= renewal;
         if all {
             renewal = now + interval;
         }
@@ -298,7 +299,7 @@ fn take(node: &Node, now: Instant, all: bool) -> (HashSet<UserId>, Vec<UserId>, 
         state.leaving.remove(user);
     }
     let mut look = std::mem::take(&mut state.look);
-    if std::mem::take(&mut state.look_at_all) || all {
+    if all {
         look.extend(state.watched.keys().cloned());
     }
     drop(state);
