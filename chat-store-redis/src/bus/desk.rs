@@ -163,3 +163,89 @@ impl State {
             && !self.open.contains(channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(desk: &Desk, channel: &str) -> Result<Option<Confirmed>, Fault> {
+        desk.join(vec![channel.to_owned()])
+    }
+
+    /// A round as the server carries it out; whether a gap is told.
+    fn carry_out(desk: &Desk) -> bool {
+        desk.done(desk.round())
+    }
+
+    fn names(channels: &[Arc<str>]) -> Vec<&str> {
+        channels.iter().map(|name| &**name).collect()
+    }
+
+    fn asked(round: &Round) -> (Vec<&str>, Vec<&str>) {
+        (names(&round.subscribe), names(&round.unsubscribe))
+    }
+
+    #[test]
+    fn a_join_is_confirmed_by_the_round_that_asked_for_it() {
+        let desk = Desk::default();
+        desk.up();
+        let mut ann = join(&desk, "ann").unwrap().unwrap();
+        let round = desk.round();
+        assert_eq!(asked(&round), (vec!["ann"], vec![]));
+        let mut bob = join(&desk, "bob").unwrap().unwrap();
+        let mut again = join(&desk, "ann").unwrap().unwrap();
+        assert!(!desk.done(round));
+        assert!(ann.try_recv().unwrap().is_ok());
+        assert!(bob.try_recv().is_err() && again.try_recv().is_err(), "the next round's");
+        assert!(!carry_out(&desk));
+        assert!(bob.try_recv().unwrap().is_ok() && again.try_recv().unwrap().is_ok());
+        assert!(join(&desk, "ann").unwrap().is_none(), "sent already");
+    }
+
+    #[test]
+    fn the_last_word_counts_whenever_it_comes() {
+        let desk = Desk::default();
+        desk.up();
+        let _ann = join(&desk, "ann").unwrap();
+        let round = desk.round();
+        desk.part(vec!["ann".to_owned()]);
+        desk.done(round);
+        let round = desk.round();
+        assert_eq!(asked(&round), (vec![], vec!["ann"]));
+        let mut back = join(&desk, "ann").unwrap().unwrap();
+        desk.done(round);
+        assert_eq!(asked(&desk.round()), (vec!["ann"], vec![]));
+        assert!(back.try_recv().is_err());
+        desk.part(vec!["bob".to_owned()]);
+        assert_eq!(asked(&desk.round()), (vec![], vec![]), "never joined");
+    }
+
+    #[test]
+    fn who_gave_up_waiting_makes_a_gap_once_it_is_confirmed() {
+        let desk = Desk::default();
+        desk.up();
+        let first = desk.round();
+        drop(join(&desk, "ann").unwrap());
+        assert!(!desk.done(first), "this round did not ask for it");
+        assert!(carry_out(&desk));
+        assert!(!carry_out(&desk), "once");
+    }
+
+    #[test]
+    fn what_is_wanted_outlives_a_connection() {
+        let desk = Desk::default();
+        let why = Fault::unavailable("down");
+        desk.down(&why);
+        desk.up();
+        assert!(!carry_out(&desk), "nobody listened, nothing was missed");
+        let mut ann = join(&desk, "ann").unwrap().unwrap();
+        desk.down(&why);
+        assert!(ann.try_recv().unwrap().is_err());
+        assert!(join(&desk, "bob").is_err());
+        desk.part(vec!["ann".to_owned()]);
+        desk.up();
+        let round = desk.round();
+        assert_eq!(asked(&round), (vec!["bob"], vec![]));
+        assert!(desk.done(round), "both were refused");
+    }
+}

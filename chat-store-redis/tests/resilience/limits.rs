@@ -1,17 +1,12 @@
 //! Rate limits while Redis is not there.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use parlor_core::traits::{Quota, RateLimiter, Rated};
 use parlor_store_redis::RedisConfig;
 use parlor_test_services::{Proxy, Redis};
 
-use crate::support::{open, soon};
+use crate::support::{log, open, patient, soon};
 
 /// No unit comes back while a test looks.
 const FEW: Quota = Quota::new(1, 3);
@@ -84,29 +79,4 @@ async fn while_the_path_swallows_everything_few_wait_for_an_answer() {
     soon("connected again", || async { backends.ping().await.is_ok() }).await;
     assert_eq!(limiter.take("sends", "bob", FEW).await.unwrap(), Rated::Granted);
     assert_eq!(redis.command(&["EXISTS", "parlor:rate:sends:{bob}"]), "1", "counted in Redis");
-}
-
-/// What this thread logs from now on.
-fn log() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
-    let log = Arc::new(Mutex::new(String::new()));
-    let written = Arc::clone(&log);
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(move || Written(Arc::clone(&written)))
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
-}
-
-struct Written(Arc<Mutex<String>>);
-
-impl io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().push_str(&String::from_utf8_lossy(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,12 +1,16 @@
 //! URLs and configuration: what they say, and what they never show.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, time::Duration};
 
-use parlor_core::BackendErrorKind;
+use parlor_core::{
+    BackendErrorKind,
+    model::{NodeId, PresenceStatus},
+    traits::Lease,
+};
 use parlor_store_redis::{RedisBackends, RedisConfig};
 use parlor_test_services::Redis;
 
-use crate::support::{Node, open, patient};
+use crate::support::{Node, open, patient, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_by_url_opens_the_door_and_is_shown_nowhere() {
@@ -26,20 +30,37 @@ async fn a_password_by_url_opens_the_door_and_is_shown_nowhere() {
         let error = backends.ping().await.unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");
         assert!(!error.to_string().contains("not-it"), "{error}");
-        let call = backends.presence().get(&[crate::support::user("ann")]).await.unwrap_err();
+        let call = backends.presence().get(&[user("ann")]).await.unwrap_err();
         assert!(call.is_retryable(), "the password may be made right: {call}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_by_url_and_a_database_of_its_own() {
-    let account = ["--user", "ann", "on", ">secret", "~*", "&*", "+@all"];
+    // The rights that the documentation asks for, and that of choosing a database.
+    let commands = "publish subscribe unsubscribe evalsha script|load ping hello time hgetall hget \
+                    hset hdel del get set pexpire pexpireat select";
+    let rights: Vec<String> = commands.split(' ').map(|command| format!("+{command}")).collect();
+    let mut account = vec!["--user", "ann", "on", ">secret", "~parlor:*", "&parlor:*"];
+    account.extend(rights.iter().map(String::as_str));
     let redis = Redis::start_with(&account).unwrap();
     let backends = open(&format!("redis://ann:secret@{}/3", redis.address()), patient()).await;
     backends.ping().await.unwrap();
+    let (one, mut other) = (Node::new(&backends), Node::new(&backends));
+    other.join("ann").await;
+    one.publish("ann", "hello").await;
+    assert_eq!(other.next().await, "hello");
+    other.bus.part(vec![crate::support::topic("ann")]).await.unwrap();
     let quota = parlor_core::traits::Quota::new(1, 1);
     backends.rate_limiter().take("sends", "ann", quota).await.unwrap();
-    assert_eq!(redis.command(&["-n", "3", "DBSIZE"]), "1");
+    let (presence, node) = (backends.presence(), NodeId::random());
+    let lease = |status| Lease { user_id: user("bob"), status, ttl: Duration::from_secs(60) };
+    for status in [PresenceStatus::Away, PresenceStatus::Busy] {
+        presence.renew(node, vec![lease(status)]).await.unwrap();
+        assert_eq!(presence.get(&[user("bob")]).await.unwrap()[0].status, status);
+    }
+    presence.release(node, vec![user("bob")]).await.unwrap();
+    assert_eq!(redis.command(&["-n", "3", "DBSIZE"]), "2", "a count and a last sight");
     let nobody = open(&format!("redis://bob:secret@{}", redis.address()), patient()).await;
     let error = nobody.ping().await.unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");

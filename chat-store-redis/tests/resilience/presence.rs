@@ -6,7 +6,7 @@ use parlor_core::{
     model::{NodeId, PresenceStatus},
     traits::Lease,
 };
-use parlor_store_redis::{RedisBackends, RedisConfig};
+use parlor_store_redis::RedisBackends;
 use parlor_test_services::Redis;
 
 use crate::support::{open, patient, soon, user};
@@ -108,7 +108,7 @@ async fn scripts_that_redis_forgot_are_taught_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_the_next_renewal_brings_users_back() {
     let redis = Redis::start().unwrap();
-    let backends = open(redis.url(), RedisConfig::new()).await;
+    let backends = open(redis.url(), patient()).await;
     let node = NodeId::random();
     let renew = || async {
         let leases = vec![lease("ann", Duration::from_secs(60))];

@@ -2,12 +2,14 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use futures::{Future, StreamExt, stream::BoxStream};
+use parking_lot::Mutex;
 use parlor_core::{
     model::UserId,
     traits::{Bus, BusItem, Publication, Topic},
@@ -20,6 +22,11 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Patient with a busy machine: for tests in which Redis is up.
 pub(crate) fn patient() -> RedisConfig {
     RedisConfig::new().response_timeout(Duration::from_secs(10))
+}
+
+/// Soon tired of waiting, but not of a busy machine: for tests in which Redis does not answer.
+pub(crate) fn hasty() -> RedisConfig {
+    RedisConfig::new().response_timeout(Duration::from_secs(1))
 }
 
 pub(crate) async fn open(url: &str, config: RedisConfig) -> RedisBackends {
@@ -97,4 +104,29 @@ pub(crate) async fn publish_again(bus: &dyn Bus, name: &str, payload: &str) {
         bus.publish(to(&topic(name), payload.to_owned())).await.is_ok()
     })
     .await;
+}
+
+/// What this thread logs from now on: for tests whose tasks all run on it.
+pub(crate) fn log() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
+    let log = Arc::new(Mutex::new(String::new()));
+    let written = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || Written(Arc::clone(&written)))
+        .finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
+struct Written(Arc<Mutex<String>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().push_str(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
