@@ -24,8 +24,7 @@ async fn granted(limiter: &dyn RateLimiter, key: &str, takes: usize) -> usize {
 async fn limits_are_local_while_redis_is_down_and_shared_again_after() {
     let (log, _guard) = log();
     let redis = Redis::start().unwrap();
-    let backends =
-        [open(redis.url(), RedisConfig::new()).await, open(redis.url(), RedisConfig::new()).await];
+    let backends = [open(redis.url(), patient()).await, open(redis.url(), patient()).await];
     let [one, other] = backends.each_ref().map(|backends| backends.rate_limiter());
     let together = granted(&*one, "ann", 20).await + granted(&*other, "ann", 20).await;
     assert!((3..=4).contains(&together), "{together} of a burst of 3 on two nodes");
