@@ -78,9 +78,9 @@ async fn chat_goes_on_without_redis_and_what_was_missed_is_made_good() {
 
     redis.kill();
     soon("the loss is noticed", || async { backends.ping().await.is_err() }).await;
+    see(&mut ann_hears, PresenceStatus::Unknown).await;
     ann.send(id, NewMessage::text("without redis")).await.unwrap();
     hear(&mut ann_hears, "without redis").await;
-    see(&mut ann_hears, PresenceStatus::Unknown).await;
     // Who connects now is listened for later.
     let cem = two.as_user(Identity::new(user("cem")));
     let mut cem_hears = cem.subscribe(Resume::new()).await.unwrap();

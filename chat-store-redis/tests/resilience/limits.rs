@@ -22,7 +22,7 @@ async fn granted(limiter: &dyn RateLimiter, key: &str, takes: usize) -> usize {
 
 #[tokio::test]
 async fn limits_are_local_while_redis_is_down_and_shared_again_after() {
-    let (log, _guard) = log();
+    let log = log();
     let redis = Redis::start().unwrap();
     let backends = [open(redis.url(), patient()).await, open(redis.url(), patient()).await];
     let [one, other] = backends.each_ref().map(|backends| backends.rate_limiter());

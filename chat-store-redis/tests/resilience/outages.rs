@@ -67,7 +67,7 @@ async fn a_frozen_redis_keeps_nobody_waiting() {
 
 #[tokio::test]
 async fn a_path_that_swallows_everything_is_found_out_and_replaced() {
-    let (log, _guard) = log();
+    let log = log();
     let redis = Redis::start().unwrap();
     let proxy = Proxy::start(redis.address()).unwrap();
     let far = open(&format!("redis://{}", proxy.address()), hasty()).await;

@@ -1,9 +1,10 @@
 //! Nodes, and waiting for what must happen.
 
 use std::{
+    cell::RefCell,
     collections::HashSet,
     io,
-    sync::Arc,
+    sync::{Arc, Once},
     time::{Duration, Instant},
 };
 
@@ -106,19 +107,29 @@ pub(crate) async fn publish_again(bus: &dyn Bus, name: &str, payload: &str) {
     .await;
 }
 
-/// What this thread logs from now on: for tests whose tasks all run on it.
-pub(crate) fn log() -> (Arc<Mutex<String>>, tracing::subscriber::DefaultGuard) {
-    let log = Arc::new(Mutex::new(String::new()));
-    let written = Arc::clone(&log);
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::INFO)
-        .with_writer(move || Written(Arc::clone(&written)))
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
+thread_local! {
+    static LOG: RefCell<Log> = RefCell::default();
 }
 
-struct Written(Arc<Mutex<String>>);
+type Log = Arc<Mutex<String>>;
+
+/// What this thread logs from now on: for tests whose tasks all run on it.
+pub(crate) fn log() -> Log {
+    // One subscriber for all threads: those that come and go make each other miss lines.
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(|| Written(LOG.with_borrow(Clone::clone)))
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    LOG.take();
+    LOG.with_borrow(Clone::clone)
+}
+
+struct Written(Log);
 
 impl io::Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
