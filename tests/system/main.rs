@@ -12,6 +12,7 @@ mod floods;
 mod hooks;
 mod intruders;
 mod load;
+mod locks;
 mod ordering;
 mod outage;
 mod policy;

@@ -38,7 +38,6 @@ async fn an_answer_to_a_message_of_the_same_batch_keeps_the_order() {
         new_message(id, answer),
         message(other, "x", "elsewhere"),
         message(id, "b", "last"),
-        message(id, "a", "first"),
     ];
     let outcomes = store.append(batch).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");

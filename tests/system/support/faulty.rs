@@ -1,6 +1,7 @@
-//! A store that can be made to fail or to hang, as a database does that is down or out of connections.
+//! A store that can be made to fail or to hang, as a database does that is down or out of connections, or where
+//! somebody else holds a lock.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use parlor::{
@@ -23,16 +24,31 @@ pub(crate) enum Health {
     Hanging,
 }
 
+/// Conversations that somebody else has locked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Locked {
+    /// As a short wait finds it.
+    pub(crate) for_a_moment: HashSet<ConversationId>,
+    /// As a long wait finds it, which lasts until they are free.
+    pub(crate) for_long: HashSet<ConversationId>,
+}
+
 /// Hands everything on to another store while it is well.
 #[derive(Debug, Clone)]
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     health: Arc<watch::Sender<Health>>,
+    locked: Arc<watch::Sender<Locked>>,
 }
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, health: Arc::new(watch::Sender::new(Health::Well)) }
+        let health = Arc::new(watch::Sender::new(Health::Well));
+        Self { inner, health, locked: Arc::default() }
+    }
+
+    pub(crate) fn lock(&self, locked: Locked) {
+        self.locked.send_replace(locked);
     }
 
     pub(crate) fn set(&self, health: Health) {
@@ -181,11 +197,29 @@ impl ConversationStore for FaultyStore {
 #[async_trait]
 impl MessageStore for FaultyStore {
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, BackendError>> {
+        let mut locked = self.locked.subscribe();
+        let free = |locked: &Locked| {
+            batch.iter().all(|append| !locked.for_long.contains(&append.conversation_id))
+        };
+        locked.wait_for(free).await.unwrap();
         let messages = batch.len();
         match self.well().await {
             Ok(store) => store.append(batch).await,
             Err(error) => std::iter::repeat_n(Err(error), messages).collect(),
         }
+    }
+
+    async fn try_append(&self, batch: Vec<Append>) -> Vec<Tried> {
+        let locked = self.locked.borrow().for_a_moment.clone();
+        let mut tried = Vec::new();
+        for append in batch {
+            tried.push(if locked.contains(&append.conversation_id) {
+                Tried::Locked(append)
+            } else {
+                Tried::Answered(self.inner.append(vec![append]).await.remove(0))
+            });
+        }
+        tried
     }
 
     async fn revise(

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub(crate) use client::{Client, id_in, text_frame};
 pub(crate) use device::Device;
-pub(crate) use faulty::{FaultyStore, Health};
+pub(crate) use faulty::{FaultyStore, Health, Locked};
 pub(crate) use follower::Follower;
 use parlor::{
     Chat, ChatBuilder, Config,
