@@ -1,6 +1,6 @@
 //! Conversations and their members.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use parlor_core::{
     Timestamp,
@@ -13,7 +13,10 @@ use uuid::Uuid;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, kind_code, limit, metadata_text, optional_text, role_code, signed, unsigned},
+    rows::{
+        self, CONVERSATION, kind_code, limit, metadata_text, optional_text, role_code, signed,
+        unsigned,
+    },
 };
 
 pub(crate) async fn create(conn: &mut Conn<'_>, new: NewConversation) -> Result<Created, Fault> {
@@ -106,35 +109,39 @@ pub(crate) async fn add_members(
 }
 
 /// The conversation with the id `$1`.
-pub(crate) const BY_ID: &str = "SELECT * FROM parlor.conversations WHERE id = $1";
+pub(crate) static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {CONVERSATION} FROM parlor.conversations c WHERE c.id = $1"));
 
 pub(crate) async fn by_id(
     conn: &mut Conn<'_>,
     id: ConversationId,
 ) -> Result<Option<Conversation>, Fault> {
-    let row = conn.query(BY_ID).bind(id.0).fetch_optional(conn.pg()).await?;
+    let row = conn.query(&BY_ID).bind(id.0).fetch_optional(conn.pg()).await?;
     row.as_ref().map(rows::conversation).transpose()
 }
+
+static LOCKED: LazyLock<String> = LazyLock::new(|| BY_ID.clone() + " FOR NO KEY UPDATE");
 
 /// The conversation as it stands now, locked until the end of the transaction against every other shared change.
 pub(crate) async fn locked(
     conn: &mut Conn<'_>,
     id: ConversationId,
 ) -> Result<Option<Conversation>, Fault> {
-    let query =
-        conn.query("SELECT * FROM parlor.conversations WHERE id = $1 FOR NO KEY UPDATE").bind(id.0);
+    let query = conn.query(&LOCKED).bind(id.0);
     let row = query.fetch_optional(conn.pg()).await?;
     row.as_ref().map(rows::conversation).transpose()
 }
 
 /// The direct conversation with the key `$1`.
-pub(crate) const BY_KEY: &str = "SELECT * FROM parlor.conversations WHERE direct_key = $1";
+pub(crate) static BY_KEY: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {CONVERSATION} FROM parlor.conversations c WHERE c.direct_key = $1")
+});
 
 pub(crate) async fn by_key(
     conn: &mut Conn<'_>,
     key: &DirectKey,
 ) -> Result<Option<Conversation>, Fault> {
-    let row = conn.query(BY_KEY).bind(key.as_str()).fetch_optional(conn.pg()).await?;
+    let row = conn.query(&BY_KEY).bind(key.as_str()).fetch_optional(conn.pg()).await?;
     row.as_ref().map(rows::conversation).transpose()
 }
 
@@ -150,7 +157,8 @@ pub(crate) async fn by_number(
 
 /// A page of the members of `$1` by user id, after `$2`.
 pub(crate) const MEMBERS: &str = "
-    SELECT m.* FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
+    SELECT m.user_id, m.role, m.joined_at, m.delivered_seq, m.read_seq, m.private_receipts
+    FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
     WHERE c.id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3";
 
 pub(crate) async fn members(
@@ -168,7 +176,8 @@ pub(crate) async fn members(
 
 /// The member `$2` of the conversation `$1`.
 pub(crate) const MEMBER: &str = "
-    SELECT m.* FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
+    SELECT m.user_id, m.role, m.joined_at
+    FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
     WHERE c.id = $1 AND m.user_id = $2";
 
 pub(crate) async fn member(

@@ -1,6 +1,6 @@
 //! Delivered and read cursors.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use parlor_core::{
     model::{ConversationId, Cursor, MemberState, UserId},
@@ -11,7 +11,7 @@ use sqlx::Row;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, count, limit, signed},
+    rows::{self, STATE, count, limit, signed},
     unread::{self, Asked},
 };
 
@@ -65,11 +65,16 @@ pub(crate) async fn advance(
 }
 
 /// The members among the pairs of the conversations `$1` and the users `$2`, locked in one order for all who ask.
-pub(crate) const SEATS: &str = "
-    SELECT c.id, c.last_seq, m.* FROM unnest($1::uuid[], $2::text[]) AS a (id, user_id)
+pub(crate) static SEATS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
+    SELECT c.id, c.last_seq, m.conversation, m.user_id, {STATE}
+    FROM unnest($1::uuid[], $2::text[]) AS a (id, user_id)
     JOIN parlor.conversations c ON c.id = a.id
     JOIN parlor.members m ON m.conversation = c.number AND m.user_id = a.user_id
-    ORDER BY m.conversation, m.user_id FOR NO KEY UPDATE OF m";
+    ORDER BY m.conversation, m.user_id FOR NO KEY UPDATE OF m"
+    )
+});
 
 type Seats = HashMap<(i64, UserId), Seat>;
 
@@ -80,7 +85,7 @@ async fn seats(
 ) -> Result<(HashMap<ConversationId, i64>, Seats), Fault> {
     let ids: Vec<_> = batch.iter().map(|advance| advance.conversation_id.0).collect();
     let users: Vec<&str> = batch.iter().map(|advance| advance.user_id.as_str()).collect();
-    let rows = conn.query(SEATS).bind(ids).bind(users).fetch_all(conn.pg()).await?;
+    let rows = conn.query(&SEATS).bind(ids).bind(users).fetch_all(conn.pg()).await?;
     let mut places = HashMap::new();
     let mut seats = HashMap::new();
     for row in &rows {

@@ -12,7 +12,7 @@ use crate::{
     connection::Conn,
     error::Fault,
     eyes::Eyes,
-    reactions::messages,
+    reactions::{messages, messages_and},
     rows::{self, one_more, signed},
 };
 
@@ -89,8 +89,7 @@ const FOR_VIEWER: &str = "
             WHERE d.conversation = m.conversation AND d.user_id = $2 AND d.message = m.number)";
 
 fn one(which: &str) -> String {
-    messages("$2", FOR_VIEWER).replacen("SELECT m.*", "SELECT c.id AS conversation_id, m.*", 1)
-        + which
+    messages_and("c.id AS conversation_id, ", "$2", &format!("{FOR_VIEWER}{which}"))
 }
 
 /// The message with the id `$1`, for the viewer `$2`.
@@ -148,13 +147,13 @@ pub(crate) async fn pinned(
 
 /// Messages with the numbers `$1`, whoever looks.
 pub(crate) static BY_NUMBERS: LazyLock<String> = LazyLock::new(|| {
-    messages(
+    messages_and(
+        "c.id AS conversation_id, ",
         "NULL",
         "FROM parlor.messages m
          JOIN parlor.conversations c ON c.number = m.conversation
          WHERE m.number = ANY ($1)",
     )
-    .replacen("SELECT m.*", "SELECT c.id AS conversation_id, m.*", 1)
 });
 
 /// Messages by number, in any order, with all their reactions.

@@ -13,7 +13,10 @@ use crate::{
     connection::Conn,
     error::Fault,
     reactions,
-    rows::{self, DIRECT, count, kind_of, limit, member_count, signed, unsigned, user_id},
+    rows::{
+        self, CONVERSATION, DIRECT, STATE, count, kind_of, limit, member_count, signed, unsigned,
+        user_id,
+    },
     unread::{AFTER, capped},
 };
 
@@ -22,20 +25,19 @@ use crate::{
 fn entries(which: &str) -> String {
     format!(
         "WITH page AS MATERIALIZED (
-            SELECT c.*, me.role, me.member_rev, me.delivered_seq, me.read_seq, me.unread_from, me.cleared_seq,
-                me.hidden_seq, me.archived, me.muted_until, me.private_receipts, {AFTER} AS after
-            FROM parlor.members me CROSS JOIN LATERAL (
-                SELECT * FROM parlor.conversations c WHERE c.number = me.conversation LIMIT 1) AS c
-            WHERE me.user_id = $1 AND {which})
+            SELECT {CONVERSATION}, {STATE}, {AFTER} AS after
+            FROM parlor.members m CROSS JOIN LATERAL (
+                SELECT * FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
+            WHERE m.user_id = $1 AND {which})
          SELECT page.*, CASE WHEN page.last_seq <= page.after THEN 0 ELSE (
             SELECT count(*) FROM (
-                SELECT 1 FROM parlor.messages m
-                WHERE m.conversation = page.number AND m.seq > page.after
-                    AND m.deleted_at IS NULL AND m.kind <> 'system'
-                    AND m.sender_id IS DISTINCT FROM $1
+                SELECT 1 FROM parlor.messages u
+                WHERE u.conversation = page.number AND u.seq > page.after
+                    AND u.deleted_at IS NULL AND u.kind <> 'system'
+                    AND u.sender_id IS DISTINCT FROM $1
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
-                        WHERE d.conversation = page.number AND d.user_id = $1 AND d.message = m.number)
+                        WHERE d.conversation = page.number AND d.user_id = $1 AND d.message = u.number)
                 LIMIT $2) AS found) END AS unread
          FROM page ORDER BY page.last_activity_at DESC, page.number DESC"
     )
@@ -44,8 +46,8 @@ fn entries(which: &str) -> String {
 /// A page of the user `$1`'s list.
 pub(crate) static LIST: LazyLock<String> = LazyLock::new(|| {
     entries(
-        "(me.hidden_seq IS NULL OR me.hidden_seq < c.last_seq)
-            AND ($3::boolean IS NULL OR me.archived = $3)
+        "(m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
+            AND ($3::boolean IS NULL OR m.archived = $3)
             AND ($4::bigint IS NULL OR (c.last_activity_at, c.number) < ($4, $5))
          ORDER BY c.last_activity_at DESC, c.number DESC LIMIT $6",
     )
@@ -53,7 +55,7 @@ pub(crate) static LIST: LazyLock<String> = LazyLock::new(|| {
 
 /// The entry of the conversation `$3`.
 pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
-    entries("me.conversation = (SELECT number FROM parlor.conversations WHERE id = $3)")
+    entries("m.conversation = (SELECT number FROM parlor.conversations WHERE id = $3)")
 });
 
 /// The last messages up to the seqs `$3` that the user `$4` sees in the conversations `$1`, cleared up to `$2`.

@@ -2,13 +2,22 @@
 
 use parlor_core::model::{REACTION_USERS, ReactionKey, UserId};
 
-use crate::{connection::Conn, error::Fault, rows::signed};
+use crate::{
+    connection::Conn,
+    error::Fault,
+    rows::{MESSAGE, signed},
+};
 
 /// A query for messages `m` with their reactions: their keys in the order of their first use, the first users of each, and
 /// whether `viewer` (a parameter, or NULL) is among all of its users.
 pub(crate) fn messages(viewer: &str, from: &str) -> String {
+    messages_and("", viewer, from)
+}
+
+/// The same with columns besides, each followed by a comma.
+pub(crate) fn messages_and(besides: &str, viewer: &str, from: &str) -> String {
     format!(
-        "SELECT m.*, (
+        "SELECT {besides}{MESSAGE}, (
             SELECT json_agg(json_build_object('key', k.key, 'count', k.given, 'users', k.users, 'mine', k.mine)
                 ORDER BY k.first)
             FROM (

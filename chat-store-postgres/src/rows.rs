@@ -13,6 +13,22 @@ use uuid::Uuid;
 
 use crate::error::Fault;
 
+// Columns are always named: one that a later release adds must not change what a prepared statement of this
+// release returns, which PostgreSQL refuses, and nodes of both releases work side by side while they are replaced.
+
+/// The columns of a conversation `c`.
+pub(crate) const CONVERSATION: &str = "c.number, c.id, c.kind, c.direct, c.title, c.picture, c.metadata, \
+    c.created_by, c.created_at, c.last_activity_at, c.member_count, c.last_seq, c.rev, c.changed_rev";
+
+/// The columns of a member's own state `m`.
+pub(crate) const STATE: &str = "m.role, m.member_rev, m.delivered_seq, m.read_seq, m.unread_from, \
+    m.cleared_seq, m.hidden_seq, m.archived, m.muted_until, m.private_receipts";
+
+/// The columns of a message `m`.
+pub(crate) const MESSAGE: &str = "m.conversation, m.seq, m.number, m.rev, m.changed_rev, m.created_at, \
+    m.edited_at, m.deleted_at, m.pinned_at, m.id, m.reply_to, m.kind, m.sender_id, m.client_id, m.mentions, \
+    m.attachments, m.metadata, m.body";
+
 /// A seq, rev or number as PostgreSQL keeps it. What lies beyond is beyond every message anyway.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -113,7 +129,7 @@ fn parsed<T: DeserializeOwned + Default>(row: &PgRow, column: &str) -> Result<T,
     Ok(row.try_get::<Option<Json<T>>, _>(column)?.map_or_else(T::default, |json| json.0))
 }
 
-/// From a row with the columns of `conversations`.
+/// From a row with the columns [`CONVERSATION`].
 pub(crate) fn conversation(row: &PgRow) -> Result<Conversation, Fault> {
     let kind = kind_of(row.try_get("kind")?)?;
     let id = ConversationId(row.try_get("id")?);
@@ -146,7 +162,7 @@ pub(crate) fn member(row: &PgRow) -> Result<Member, Fault> {
     })
 }
 
-/// From a row with the columns of `members`; what is unread is counted elsewhere.
+/// From a row with the columns [`STATE`]; what is unread is counted elsewhere.
 pub(crate) fn state(row: &PgRow) -> Result<MemberState, Fault> {
     let mut state = MemberState::joining(role_of(row.try_get("role")?)?, 0);
     state.member_rev = count(row, "member_rev")?;

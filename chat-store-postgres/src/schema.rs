@@ -120,6 +120,7 @@ pub(crate) async fn prepare(
     may_migrate: bool,
 ) -> Result<(), Fault> {
     let mut conn = pool.acquire().await?;
+    check_server(&mut conn).await?;
     if is_current(version(&mut conn, schema).await?)? {
         return Ok(());
     }
@@ -136,6 +137,29 @@ pub(crate) async fn prepare(
         }
     })?;
     Ok(transaction.commit().await?)
+}
+
+/// The oldest server that has all that is used, as `server_version_num` writes it.
+const OLDEST: i32 = 140_000;
+
+async fn check_server(conn: &mut PgConnection) -> Result<(), Fault> {
+    let (version, encoding): (i32, String) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding')",
+    )
+    .fetch_one(conn)
+    .await?;
+    if version < OLDEST {
+        let major = version / 10_000;
+        return Err(Fault::configuration(format!(
+            "PostgreSQL {major} is too old: 14 or newer is needed"
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(Fault::configuration(format!(
+            "the database is encoded in {encoding} and cannot hold every text: make one with ENCODING 'UTF8'"
+        )));
+    }
+    Ok(())
 }
 
 fn missing(schema: &Schema, why: impl std::fmt::Display) -> Fault {

@@ -48,8 +48,8 @@ async fn filled() -> PostgresStore {
 fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
         ("eyes", eyes::EYES, "conversations_id_key"),
-        ("conversation", conversations::BY_ID, "conversations_id_key"),
-        ("direct", conversations::BY_KEY, "conversations_direct_key_key"),
+        ("conversation", &conversations::BY_ID, "conversations_id_key"),
+        ("direct", &conversations::BY_KEY, "conversations_direct_key_key"),
         ("members", conversations::MEMBERS, "members_pkey"),
         ("member", conversations::MEMBER, "members_"),
         ("history backwards", &history::BACKWARDS, "messages_pkey"),
@@ -72,8 +72,8 @@ fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
         ("sharing", lists::SHARING, "members_by_user"),
         ("unread counts", unread::COUNTS, "messages_pkey"),
         ("unread total", &unread::TOTAL, "members_by_user"),
-        ("mine", unread::MINE, "members_"),
-        ("cursor seats", cursors::SEATS, "members_"),
+        ("mine", &unread::MINE, "members_"),
+        ("cursor seats", &cursors::SEATS, "members_"),
         ("cursor moves", cursors::MOVE, "members_"),
         ("private deletions", private::DELETED, "deletions_by_rev"),
     ]

@@ -1,5 +1,7 @@
 //! What is unread, counted from the cursors.
 
+use std::sync::LazyLock;
+
 use parlor_core::{
     model::{ConversationId, MemberState, UserId},
     store::UnreadTotal,
@@ -9,7 +11,7 @@ use sqlx::Row;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, count, signed},
+    rows::{self, STATE, count, signed},
 };
 
 /// A member whose unread messages are to be counted.
@@ -82,14 +84,16 @@ pub(crate) struct Mine {
 }
 
 /// The row of the member `$2` of the conversation `$1`.
-pub(crate) const MINE: &str = "
-    SELECT m.*, c.last_seq FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
-    WHERE c.id = $1 AND m.user_id = $2";
+pub(crate) static MINE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT m.conversation, {STATE}, c.last_seq
+         FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
+         WHERE c.id = $1 AND m.user_id = $2"
+    )
+});
 
 /// The same, locked until the end of the transaction.
-const MINE_LOCKED: &str = "
-    SELECT m.*, c.last_seq FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
-    WHERE c.id = $1 AND m.user_id = $2 FOR NO KEY UPDATE OF m";
+static MINE_LOCKED: LazyLock<String> = LazyLock::new(|| MINE.clone() + " FOR NO KEY UPDATE OF m");
 
 /// `None` when the user is not a member.
 pub(crate) async fn mine(
@@ -98,7 +102,7 @@ pub(crate) async fn mine(
     user: &UserId,
     to_change: bool,
 ) -> Result<Option<Mine>, Fault> {
-    let sql = if to_change { MINE_LOCKED } else { MINE };
+    let sql: &'static str = if to_change { &MINE_LOCKED } else { &MINE };
     let query = conn.query(sql).bind(id.0).bind(user.as_str());
     let Some(row) = query.fetch_optional(conn.pg()).await? else { return Ok(None) };
     Ok(Some(Mine {
@@ -108,28 +112,28 @@ pub(crate) async fn mine(
     }))
 }
 
-/// The seq after which messages of `me` count, as [`MemberState::unread_after`] has it.
+/// The seq after which messages count for the member `m`, as [`MemberState::unread_after`] has it.
 pub(crate) const AFTER: &str =
-    "greatest(least(coalesce(me.unread_from - 1, me.read_seq), me.read_seq), me.cleared_seq)";
+    "greatest(least(coalesce(m.unread_from - 1, m.read_seq), m.read_seq), m.cleared_seq)";
 
 /// The conversations of the user `$1` with something unread, each counted up to `$2`.
-pub(crate) static TOTAL: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+pub(crate) static TOTAL: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT count(*), coalesce(sum(u.unread), 0)::bigint
-         FROM parlor.members me
+         FROM parlor.members m
          CROSS JOIN LATERAL (
-            SELECT c.last_seq FROM parlor.conversations c WHERE c.number = me.conversation LIMIT 1) AS c
+            SELECT c.last_seq FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
          CROSS JOIN LATERAL (
             SELECT count(*) AS unread FROM (
-                SELECT 1 FROM parlor.messages m
-                WHERE m.conversation = me.conversation AND m.seq > {AFTER}
-                    AND m.deleted_at IS NULL AND m.kind <> 'system'
-                    AND m.sender_id IS DISTINCT FROM $1
+                SELECT 1 FROM parlor.messages u
+                WHERE u.conversation = m.conversation AND u.seq > {AFTER}
+                    AND u.deleted_at IS NULL AND u.kind <> 'system'
+                    AND u.sender_id IS DISTINCT FROM $1
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
-                        WHERE d.conversation = me.conversation AND d.user_id = $1 AND d.message = m.number)
+                        WHERE d.conversation = m.conversation AND d.user_id = $1 AND d.message = u.number)
                 LIMIT $2) AS found) AS u
-         WHERE me.user_id = $1 AND NOT me.archived AND (me.hidden_seq IS NULL OR me.hidden_seq < c.last_seq)
+         WHERE m.user_id = $1 AND NOT m.archived AND (m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
             AND c.last_seq > {AFTER} AND u.unread > 0"
     )
 });

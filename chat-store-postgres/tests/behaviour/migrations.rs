@@ -3,10 +3,17 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use parlor_core::{BackendErrorKind, store::ConversationStore};
+use parlor_core::{
+    BackendErrorKind,
+    model::ConversationId,
+    store::{
+        Advance, ChangesQuery, ConversationStore, CursorStore, ListQuery, MessageRef, MessageStore,
+        PrivateChange, Revision,
+    },
+};
 use parlor_store_postgres::{MIGRATIONS, PostgresConfig, PostgresStore, schema_sql};
 
-use crate::support::{SOON, append, database, fresh, group, host, message};
+use crate::support::{SOON, append, bodies, database, fresh, group, host, message, user};
 
 fn psql(url: &str, sql: &str) -> String {
     parlor_test_services::postgres().psql(url, sql).trim().to_owned()
@@ -151,4 +158,65 @@ async fn the_hosts_own_tables_and_settings_are_not_touched() {
     assert_eq!(settings, "host 0 on on", "the one session of the pool is as the host set it");
     assert_eq!(psql(&url, "SELECT count(*) FROM host._sqlx_migrations"), "0");
     assert_eq!(psql(&url, "SELECT count(*) FROM host.messages"), "0");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let url = database();
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let latin = format!("{name}_latin");
+    psql(&url, &format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"));
+    let error = PostgresStore::connect(format!("{server}/{latin}")).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");
+    assert!(error.to_string().contains("UTF8"), "{error}");
+    psql(&url, &format!("DROP DATABASE {latin} WITH (FORCE)"));
+}
+
+#[tokio::test]
+async fn columns_that_a_later_release_adds_disturb_nobody() {
+    let url = database();
+    let store =
+        PostgresStore::connect_with(&url, PostgresConfig::new().connections(1)).await.unwrap();
+    let id = group(&store).await;
+    for round in ["before", "after"] {
+        // The same statements on the same connection, prepared before the columns came.
+        fresh(append(&store, message(id, round, round)).await);
+        everything_reads(&store, id).await;
+        for table in ["conversations", "members", "messages", "reactions", "deletions"] {
+            psql(
+                &url,
+                &format!("ALTER TABLE parlor.{table} ADD COLUMN IF NOT EXISTS later integer"),
+            );
+        }
+    }
+}
+
+async fn everything_reads(store: &PostgresStore, id: ConversationId) {
+    let ann = user("ann");
+    assert!(!bodies(store, id).await.is_empty());
+    assert!(store.conversation(id).await.unwrap().is_some());
+    assert_eq!(store.members(id, None, 10).await.unwrap().len(), 2);
+    assert!(store.member(id, &ann).await.unwrap().is_some());
+    assert!(store.message(MessageRef::Seq(id, 1), Some(&ann)).await.unwrap().is_some());
+    let list = ListQuery { after: None, limit: 10, archived: None, unread_cap: 10 };
+    assert_eq!(store.list(&ann, list).await.unwrap().len(), 1);
+    assert!(store.summary(id, &ann, 10).await.unwrap().is_some());
+    assert_eq!(store.memberships(&ann, None, 10).await.unwrap().len(), 1);
+    assert!(store.private_changes(id, &ann, 0, 10, 10).await.unwrap().is_some());
+    let changes = ChangesQuery { viewer: Some(ann.clone()), since: 0, position: None, limit: 10 };
+    assert!(store.changes(id, changes).await.unwrap().unwrap().conversation.is_some());
+    let read = Advance {
+        conversation_id: id,
+        user_id: ann.clone(),
+        delivered_seq: None,
+        read_seq: Some(1),
+    };
+    assert!(store.advance(vec![read], 10).await.remove(0).unwrap().is_some());
+    assert_eq!(store.cursors(id, 10).await.unwrap().len(), 2);
+    let marked = store.change_private(id, &ann, PrivateChange::MarkUnread(1), 10).await.unwrap();
+    assert!(marked.is_some());
+    let pinned = Revision::Pin { on: true, max_pins: 10 };
+    let first = store.message(MessageRef::Seq(id, 1), None).await.unwrap().unwrap();
+    store.revise(id, first.id, None, pinned, first.created_at).await.unwrap();
+    assert_eq!(store.pinned(id, Some(&ann)).await.unwrap().len(), 1);
 }
