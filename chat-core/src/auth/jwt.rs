@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use jsonwebtoken::{DecodingKey, Validation};
 use serde_json::{Map, Value};
 
-use super::key::{JwtAlgorithm, decoding_key, install_provider};
+use super::{
+    jwks::public_keys,
+    key::{JwtAlgorithm, decoding_key, install_provider},
+};
 use crate::{
     Clock, Error, Invalid, SystemClock, Timestamp,
     model::{Identity, Metadata, UserId},
@@ -47,6 +50,7 @@ impl JwtAuthenticator {
     pub fn builder() -> JwtBuilder {
         JwtBuilder {
             keys: Vec::new(),
+            sets: Vec::new(),
             issuers: Vec::new(),
             audiences: Vec::new(),
             leeway: Duration::from_secs(30),
@@ -54,12 +58,20 @@ impl JwtAuthenticator {
         }
     }
 
+    /// Whether the credentials are a token that names a key which is not configured: its issuer may have made
+    /// a new one since. Says nothing about whether the token is good.
+    pub fn lacks_key(&self, credentials: &Credentials) -> bool {
+        let id = shown_token(credentials)
+            .filter(|token| token.len() <= TOKEN_BYTES)
+            .and_then(|token| jsonwebtoken::decode_header(token).ok()?.kid);
+        id.is_some() && !self.keys.iter().any(|key| key.id == id)
+    }
+
     pub(super) fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
     }
 
     fn identify(&self, token: &str) -> Result<Identity, Refusal> {
-        let token = strip_bearer(token);
         if token.len() > TOKEN_BYTES {
             return Err(Refusal::TooLong);
         }
@@ -107,7 +119,7 @@ impl JwtAuthenticator {
 #[async_trait]
 impl Authenticator for JwtAuthenticator {
     async fn authenticate(&self, credentials: &Credentials) -> Result<Identity, Error> {
-        let token = credentials.token.as_deref().or_else(|| credentials.header("authorization"));
+        let token = shown_token(credentials);
         token.ok_or(Refusal::Missing).and_then(|token| self.identify(token)).map_err(|refusal| {
             tracing::debug!(reason = %refusal, "token refused");
             Error::Unauthenticated
@@ -126,6 +138,7 @@ impl fmt::Debug for JwtAuthenticator {
 #[must_use]
 pub struct JwtBuilder {
     keys: Vec<(Option<String>, JwtAlgorithm, Vec<u8>)>,
+    sets: Vec<Vec<u8>>,
     issuers: Vec<String>,
     audiences: Vec<String>,
     leeway: Duration,
@@ -148,6 +161,14 @@ impl JwtBuilder {
         key: impl AsRef<[u8]>,
     ) -> Self {
         self.keys.push((Some(id.into()), algorithm, key.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds the public keys of a JSON Web Key Set, the document in which an identity provider publishes
+    /// its keys: those for RS256, ES256 and EdDSA, as `alg` says or else the key's type. Others are left out: keys
+    /// for encryption, symmetric ones, RSA keys under 2,048 bits, and all but the first 100.
+    pub fn jwks(mut self, document: impl AsRef<[u8]>) -> Self {
+        self.sets.push(document.as_ref().to_vec());
         self
     }
 
@@ -178,24 +199,29 @@ impl JwtBuilder {
     /// Checks the keys and makes the authenticator.
     ///
     /// # Errors
-    /// [`Invalid`] for the field `key` or `secret` says what it takes: there is no key, two have the
-    /// same id or none, a secret is too short, or a key is not a public key of its algorithm in PEM.
+    /// [`Invalid`] for the field `key`, `secret` or `jwks` says what it takes: there is no key, two have the
+    /// same id or none, a secret is too short, a key is not a public key of its algorithm in PEM, or a set
+    /// is malformed or holds no key that can be used.
     pub fn build(self) -> Result<JwtAuthenticator, Invalid> {
         install_provider();
-        if self.keys.is_empty() {
+        if self.keys.is_empty() && self.sets.is_empty() {
             return Err(Invalid::new("key", "at least one is needed to check tokens with"));
         }
         let mut keys: Vec<Key> = Vec::with_capacity(self.keys.len());
-        for (id, algorithm, material) in &self.keys {
-            if keys.iter().any(|key| key.id == *id) {
+        let mut add = |id: Option<String>, algorithm, decoding| {
+            if keys.iter().any(|key| key.id == id) {
                 return Err(Invalid::new("key", "give each of several keys an id of its own"));
             }
-            keys.push(Key {
-                id: id.clone(),
-                algorithm: *algorithm,
-                decoding: decoding_key(*algorithm, material)?,
-                validation: self.validation(*algorithm),
-            });
+            keys.push(Key { id, algorithm, decoding, validation: self.validation(algorithm) });
+            Ok(())
+        };
+        for (id, algorithm, material) in &self.keys {
+            add(id.clone(), *algorithm, decoding_key(*algorithm, material)?)?;
+        }
+        for document in &self.sets {
+            for key in public_keys(document)? {
+                add(key.id, key.algorithm, key.decoding)?;
+            }
         }
         Ok(JwtAuthenticator { keys, leeway: self.leeway, clock: self.clock })
     }
@@ -255,6 +281,12 @@ enum Refusal {
     NotYet,
     #[error(transparent)]
     Jwt(#[from] jsonwebtoken::errors::Error),
+}
+
+/// The token that the credentials show, wherever it is.
+fn shown_token(credentials: &Credentials) -> Option<&str> {
+    let token = credentials.token.as_deref().or_else(|| credentials.header("authorization"));
+    token.map(strip_bearer)
 }
 
 /// The token without the scheme that an `Authorization` header puts before it.

@@ -1,6 +1,8 @@
 //! Keys that tokens are checked with.
 
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto::CryptoProvider};
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, crypto::CryptoProvider,
+};
 
 use crate::Invalid;
 
@@ -90,15 +92,23 @@ fn public_key(algorithm: Algorithm, pem: &[u8]) -> Option<DecodingKey> {
         AlgorithmFamily::Rsa => DecodingKey::from_rsa_pem(pem),
         AlgorithmFamily::Ec => DecodingKey::from_ec_pem(pem),
         _ => DecodingKey::from_ed_pem(pem),
-    }
-    .ok()?;
-    // jsonwebtoken looks closer only at the first token, which is too late for a configuration.
-    let bytes = key.try_get_as_bytes().ok()?;
-    let fits = match algorithm.family() {
-        AlgorithmFamily::Rsa => (PROVIDER.key_utils.rsa_pub_components_from_public_key)(bytes)
-            .is_ok_and(|(modulus, _)| modulus.len() >= RSA_BYTES),
-        AlgorithmFamily::Ec => bytes.len() == P256_BYTES,
+    };
+    key.ok().filter(|key| fits(algorithm, key))
+}
+
+/// Whether a public key can check what this algorithm signs, and is long enough. jsonwebtoken looks closer only
+/// at the first token, which is too late for a configuration.
+pub(super) fn fits(algorithm: Algorithm, key: &DecodingKey) -> bool {
+    let long = match (algorithm.family(), key.kind()) {
+        (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, .. }) => {
+            n.iter().skip_while(|byte| **byte == 0).count() >= RSA_BYTES
+        }
+        (AlgorithmFamily::Rsa, DecodingKeyKind::SecretOrDer(der)) => {
+            (PROVIDER.key_utils.rsa_pub_components_from_public_key)(der)
+                .is_ok_and(|(modulus, _)| modulus.len() >= RSA_BYTES)
+        }
+        (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == P256_BYTES,
         _ => true,
     };
-    (fits && (PROVIDER.verifier_factory)(&algorithm, &key).is_ok()).then_some(key)
+    long && (PROVIDER.verifier_factory)(&algorithm, key).is_ok()
 }

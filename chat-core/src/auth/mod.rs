@@ -2,6 +2,7 @@
 //! `jwt-aws-lc`).
 
 mod dev;
+mod jwks;
 mod jwt;
 mod key;
 
