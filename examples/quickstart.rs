@@ -71,7 +71,7 @@ async fn serve() -> Result<(), Box<dyn std::error::Error>> {
         .route("/login", post(login))
         .route("/people", get(people))
         .with_state(host)
-        .merge(page::router());
+        .merge(page::router("name"));
 
     println!("parlor is listening on http://{address}");
     println!("Messages are kept in {database}. Ctrl-C stops the server.");

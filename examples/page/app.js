@@ -26,6 +26,13 @@ loginForm.addEventListener('submit', async (event) => {
   button.disabled = false;
 });
 
+if (session.byToken) {
+  $('login-hint').textContent = 'Show a token and come in.';
+  $('login-label').textContent = 'Your token';
+  $('login-fine').textContent = 'For trying out, `parlor-server token --sub ann` prints one.';
+  Object.assign(loginForm.elements.name, { autocomplete: 'off', placeholder: 'eyJ…', maxLength: 16384 });
+}
+
 function showLogin(message = '') {
   $('app').hidden = true;
   $('login').hidden = false;
@@ -181,16 +188,17 @@ function showStatus(chat, status, who) {
 
 let lastLogin = 0;
 
-/** The development login needs no password, so a token that ended is replaced without a question, once. */
+/** The development login needs no password, so what ended is replaced without a question, once. */
 async function loginAgain(chat, who) {
   const again = Date.now() - lastLogin < 10_000;
   lastLogin = Date.now();
   try {
     if (again) throw new Error('Please come in again.');
-    Object.assign(who, await session.login(who.name));
+    Object.assign(who, await session.again(who));
     chat.connect();
   } catch (error) {
     chat.close();
+    if (session.byToken) session.forget();
     showLogin(error.message);
   }
 }
@@ -203,7 +211,7 @@ function renew(chat, who, expiresAt) {
   if (!(left > 0 && left < 2 ** 31)) return;
   renewal = setTimeout(async () => {
     try {
-      Object.assign(who, await session.login(who.name));
+      Object.assign(who, await session.again(who));
       renew(chat, who, await chat.renew(who.token));
     } catch {
       // The server closes with 4001 at the end of the token; that is handled there.

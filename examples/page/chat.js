@@ -21,12 +21,13 @@ export class Chat {
 
   /**
    * `session` is `{token, user_id, name}` and may get another token; `api.people()` asks the host for
-   * everybody; `onChange()` is called after everything that a view could show; `onStatus` as in `Connection`.
+   * everybody, `api.byToken` says that it does not tell; `onChange()` is called after everything that a view could show; `onStatus` as in `Connection`.
    */
   constructor({ session, api, url, storage, onChange, onStatus }) {
     this.#session = session;
     this.#onChange = onChange;
     this.userId = session.user_id;
+    this.anybody = api.byToken; // The host does not tell who there is: one writes to an id.
     this.openId = null;
     this.ready = false; // Something to show has come at least once.
     this.state = model.createState(this.userId);

@@ -66,8 +66,13 @@ export class List {
     const order = ({ user_id }) => rank[chat.presenceOf(user_id).status] ?? 2;
     others.sort((a, b) => order(a) - order(b) || a.name.localeCompare(b.name));
     const people = others.map((person) => this.#person(person));
-    if (!people.length && !this.#query) people.push({ key: 'nobody', signature: '', make: () =>
-      h('li', { class: 'hint' }, 'Nobody else yet. Open another window with ?as=Ben.') });
+    if (chat.anybody && this.#query) people.push(this.#stranger(this.input.value.trim()));
+    if (!people.length && !this.#query) {
+      const hint = chat.anybody
+        ? 'Type the id of somebody into the search to write to them.'
+        : 'Nobody else yet. Open another window with ?as=Ben.';
+      people.push({ key: 'nobody', signature: '', make: () => h('li', { class: 'hint' }, hint) });
+    }
     reconcile(this.sections.people, people);
 
     const label = this.#archived ? 'Back to all' : `Archived (${archived.length})`;
@@ -157,6 +162,14 @@ export class List {
             h('strong', {}, name),
             h('small', { class: `presence ${presence.status}` }, text)))),
     };
+  }
+
+  /** Somebody whom the host does not tell of, by their id. */
+  #stranger(id) {
+    return { key: `stranger ${id}`, signature: id, make: () => h('li', {},
+      h('button', { type: 'button', class: 'entry person', onclick: () => this.#talkTo(id) },
+        avatar(id, id),
+        h('span', { class: 'grow' }, h('strong', {}, id), h('small', {}, 'Write to this id')))) };
   }
 
   #choose(id) {

@@ -28,9 +28,13 @@ const FILES: [(&str, &str, &str); 20] = [
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Serves the page at `/`.
-pub(crate) fn router() -> Router {
+/// Serves the page at `/`. It asks who comes for a `name` or for a `token`, as `login` says.
+pub(crate) fn router(login: &str) -> Router {
     FILES.into_iter().fold(Router::new(), |router, (path, media_type, content)| {
+        let content = match media_type {
+            HTML => content.replace(r#"data-login="name""#, &format!(r#"data-login="{login}""#)),
+            _ => content.to_owned(),
+        };
         let headers = [
             (header::CONTENT_TYPE, media_type),
             // A new build is seen at the next reload.
@@ -38,6 +42,6 @@ pub(crate) fn router() -> Router {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::X_FRAME_OPTIONS, "DENY"),
         ];
-        router.route(path, get(move || async move { (headers, content) }))
+        router.route(path, get(move || async move { (headers, content.clone()) }))
     })
 }

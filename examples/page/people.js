@@ -3,17 +3,24 @@
 const WATCHED = 200;
 
 export class People {
-  /** Everybody whom the host knows: `{user_id, name}`. */
-  all = [];
+  #told = [];
   #names = new Map();
   #asked = new Set();
   #watched = new Set();
 
-  /** `load()` asks the host for everybody, `ask` the chat server; `onPresence(users)` hears who is there. */
+  /**
+   * `load()` asks the host for everybody (null where it does not tell), `ask` the chat server;
+   * `onPresence(users)` hears who is there.
+   */
   constructor({ me, load, ask, onPresence, onChange }) {
     this.me = me.user_id;
     this.#names.set(me.user_id, me.name);
     Object.assign(this, { load, ask, onPresence, onChange });
+  }
+
+  /** Everybody whom the host knows, else everybody whom one has met: `{user_id, name}`. */
+  get all() {
+    return this.#told ?? [...this.#asked].map((user_id) => ({ user_id, name: this.nameOf(user_id) }));
   }
 
   nameOf(userId) {
@@ -23,8 +30,8 @@ export class People {
   /** Looks again who there is. After a reconnect nobody is watched any more. */
   async refresh({ reconnected = false } = {}) {
     if (reconnected) this.#watched.clear();
-    this.all = await this.load();
-    for (const { user_id, name } of this.all) this.#names.set(user_id, name);
+    this.#told = await this.load();
+    for (const { user_id, name } of this.#told ?? []) this.#names.set(user_id, name);
     this.onChange();
     await this.#watch();
   }

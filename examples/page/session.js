@@ -1,11 +1,24 @@
-// Who uses this page: the development login of the example, and where its token is kept.
+// Who uses this page, and where its token is kept. What the page asks for is said by the host: a name, which
+// the development login turns into a token, or a token.
 
 const KEY = 'parlor.session';
 
-/** The session of this tab, else of this browser, else the one asked for by `?as=NAME`; null for none. */
+/** Whether one comes in by a token of one's own instead of a name. */
+export const byToken = document.documentElement.dataset.login === 'token';
+
+/**
+ * The session of this tab, else of this browser, else the one asked for by `?as=NAME` or `?token=TOKEN`; null
+ * for none.
+ */
 export async function find() {
-  const as = new URLSearchParams(location.search).get('as');
+  const asked = new URLSearchParams(location.search);
   const mine = sessionStorage.getItem(KEY);
+  if (byToken && asked.has('token')) {
+    // Out of the address, which is shown, kept in the history and passed on.
+    history.replaceState(null, '', location.pathname + location.hash);
+    return login(asked.get('token'), { keep: false });
+  }
+  const as = byToken ? null : asked.get('as');
   if (as) {
     const kept = mine ? JSON.parse(mine) : null;
     return kept?.name === as ? kept : login(as, { keep: false });
@@ -16,12 +29,12 @@ export async function find() {
   return JSON.parse(found);
 }
 
-/** Asks the host for a token. With `keep`, new tabs of this browser are the same person. */
-export async function login(name, { keep = !new URLSearchParams(location.search).has('as') } = {}) {
-  const answer = await ask('login', {
+/** Comes in by a name or a token. With `keep`, new tabs of this browser are the same person. */
+export async function login(entered, { keep = !new URLSearchParams(location.search).has('as') } = {}) {
+  const answer = byToken ? read(entered) : await ask('login', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name }),
+    body: JSON.stringify({ name: entered }),
   });
   const session = JSON.stringify(answer);
   sessionStorage.setItem(KEY, session);
@@ -29,16 +42,41 @@ export async function login(name, { keep = !new URLSearchParams(location.search)
   return answer;
 }
 
-/** Everybody who ever came in. */
-export function people(token) {
-  return ask('people', { headers: { authorization: `Bearer ${token}` } });
+/** A token for somebody whose own ends. Only the development login gives one without asking. */
+export function again(who) {
+  if (byToken) throw new Error('The token is not accepted, or has ended. Please show another one.');
+  return login(who.name);
+}
+
+/** Everybody who ever came in; null where the host does not tell. */
+export async function people(token) {
+  return byToken ? null : ask('people', { headers: { authorization: `Bearer ${token}` } });
 }
 
 /** Becomes nobody again, in this tab and for new ones. */
 export function leave() {
+  forget();
+  location.assign(location.pathname);
+}
+
+/** Keeps no token any more. */
+export function forget() {
   sessionStorage.removeItem(KEY);
   localStorage.removeItem(KEY);
-  location.assign(location.pathname);
+}
+
+/** What a token says of its user. Whether it is right is the server's to judge. */
+function read(token) {
+  try {
+    const [, payload] = token.trim().split('.');
+    const text = atob(payload.replaceAll('-', '+').replaceAll('_', '/'));
+    const claims = JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (c) => c.charCodeAt(0))));
+    if (claims.sub == null) throw new Error('no sub');
+    const user_id = String(claims.sub);
+    return { token: token.trim(), user_id, name: claims.name || user_id };
+  } catch {
+    throw new Error('This is no JSON Web Token.');
+  }
 }
 
 async function ask(path, options) {
