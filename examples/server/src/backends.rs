@@ -1,0 +1,108 @@
+//! Opens the database.
+
+use std::{
+    fmt::Display,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parlor::{BackendError, sqlite::SqliteStore, store::Store};
+
+use crate::{failure::Failure, settings::Database};
+
+/// Pauses between attempts at start.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The database, opened.
+#[derive(Debug, Clone)]
+pub(crate) enum OpenStore {
+    Sqlite(SqliteStore),
+}
+
+impl OpenStore {
+    /// Opens it, once.
+    pub(crate) async fn open(database: &Database) -> Result<Self, BackendError> {
+        match database {
+            Database::Sqlite(file) => Ok(Self::Sqlite(SqliteStore::open(file).await?)),
+            Database::Postgres { .. } => Err(BackendError::new(
+                parlor::BackendErrorKind::Configuration,
+                "this build has no Postgres",
+            )),
+        }
+    }
+
+    /// For the engine.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Finishes what waits and closes it.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+}
+
+impl Database {
+    /// What it is, to be shown.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Sqlite(file) => format!("sqlite:{file}"),
+            Self::Postgres { url, .. } => url.without_password(),
+        }
+    }
+}
+
+/// Opens the database; one that cannot be reached yet is tried again within `patience`.
+pub(crate) async fn open(database: &Database, patience: Duration) -> Result<OpenStore, Failure> {
+    let shown = database.shown();
+    let attempt = || OpenStore::open(database);
+    let opened = patiently("the database", &shown, patience, BackendError::is_retryable, attempt);
+    opened.await.map_err(|error| {
+        let advice = match (error.is_retryable(), database) {
+            (true, _) => "Is it running, and is --database (DATABASE_URL) right?",
+            (false, Database::Sqlite(_)) => "Is --database (DATABASE_URL) right?",
+            (false, Database::Postgres { .. }) => {
+                "Are user, password and database in --database (DATABASE_URL) right, and may the user make a schema?"
+            }
+        };
+        Failure::Start(format!("the database {shown} cannot be opened: {error}. {advice}"))
+    })
+}
+
+/// Tries until it succeeds, fails for good, or `patience` is over.
+pub(crate) async fn patiently<T, E: Display, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    place: &str,
+    patience: Duration,
+    is_passing: impl Fn(&E) -> bool,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, E> {
+    let end = Instant::now() + patience;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        if !is_passing(&error) || left.is_zero() {
+            return Err(error);
+        }
+        pause = pause.min(left);
+        tracing::warn!(
+            place,
+            %error,
+            "{what} cannot be reached; trying again in {} ms, for another {} s",
+            pause.as_millis(),
+            left.as_secs()
+        );
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,54 @@
+//! `parlor-server --check`: can everything be reached?
+
+use std::time::Duration;
+
+use crate::{
+    backends::OpenStore,
+    failure::Failure,
+    jwks::JwksAuthenticator,
+    settings::{Keys, Settings},
+};
+
+/// Who does not answer within this time is not there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prints a line for each of database, Redis and keys.
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let mut failed = false;
+    let mut tell = |what: &str, place: &str, outcome: Result<String, String>| match outcome {
+        Ok(detail) => println!("{what}: ok, {place}{detail}"),
+        Err(reason) => {
+            failed = true;
+            println!("{what}: FAILED, {place}: {reason}");
+        }
+    };
+    tell("database", &settings.database.shown(), in_time(database(settings)).await);
+    match &settings.keys {
+        Keys::Jwks(keys) => {
+            let fetched = match JwksAuthenticator::new(keys, &settings.demands) {
+                Ok(jwks) => in_time(jwks.fetch()).await,
+                Err(failure) => return Err(failure),
+            };
+            tell("keys", keys.url(), fetched.map(|()| String::new()));
+        }
+        Keys::Secret(_) => tell("keys", "a secret", Ok(String::new())),
+        Keys::Development { file, .. } => {
+            let place = format!("the development secret in {}", file.display());
+            tell("keys", &place, Ok(", for this machine alone".into()));
+        }
+    }
+    if failed { Err(Failure::Told) } else { Ok(()) }
+}
+
+async fn database(settings: &Settings) -> Result<String, String> {
+    let opened = OpenStore::open(&settings.database).await.map_err(|error| error.to_string())?;
+    let answered = opened.store().ping().await;
+    opened.close().await;
+    answered.map(|()| String::new()).map_err(|error| error.to_string())
+}
+
+async fn in_time<T>(outcome: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, outcome)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+}

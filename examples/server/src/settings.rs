@@ -1,0 +1,270 @@
+//! The options, checked: what is here makes sense together.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use parlor::{Config, auth::JwtBuilder, traits::Quota};
+
+use crate::{
+    failure::Failure,
+    jwks,
+    options::{KeyOptions, LimitOptions, Options, RunningOptions, StorageOptions},
+    secret::{self, Secret},
+};
+
+/// Everything that the server needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) origins: Origins,
+    pub(crate) page: bool,
+    pub(crate) database: Database,
+    pub(crate) redis: Option<Secret>,
+    pub(crate) start_timeout: Duration,
+    pub(crate) keys: Keys,
+    pub(crate) demands: Demands,
+    pub(crate) chat: Config,
+    pub(crate) limits: LimitOptions,
+    pub(crate) running: RunningOptions,
+}
+
+/// Which pages may come in besides the server's own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origins {
+    Listed(Vec<String>),
+    Any,
+}
+
+/// Where messages are kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// A file, or `:memory:`.
+    Sqlite(String),
+    Postgres {
+        url: Secret,
+        connections: Option<u32>,
+        schema: String,
+        migrate: bool,
+    },
+}
+
+/// What tokens are checked with.
+#[derive(Debug)]
+pub(crate) enum Keys {
+    Secret(Secret),
+    Jwks(jwks::Settings),
+    /// Anybody on this machine may come in by name.
+    Development {
+        secret: Secret,
+        file: PathBuf,
+    },
+}
+
+/// What tokens must say besides being signed.
+#[derive(Debug, Clone)]
+pub(crate) struct Demands {
+    pub(crate) issuers: Vec<String>,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) leeway: Duration,
+}
+
+impl Settings {
+    /// Checks what was given.
+    pub(crate) fn check(options: Options) -> Result<Self, Failure> {
+        let local = is_local(options.listen);
+        let database = Database::check(&options.storage)?;
+        let redis = redis(&options.storage, &database)?;
+        let keys = Keys::check(&options.keys, &database)?;
+        keys.check_exposure(options.listen)?;
+        let chat = chat(&options.limits, &options.running, &database);
+        let origins =
+            if options.any_origin { Origins::Any } else { Origins::listed(options.origins)? };
+        Ok(Self {
+            listen: options.listen,
+            origins,
+            page: options.page.unwrap_or(local),
+            database,
+            redis,
+            start_timeout: options.storage.start_timeout,
+            keys,
+            demands: Demands::from(&options.keys),
+            chat,
+            limits: options.limits,
+            running: options.running,
+        })
+    }
+}
+
+impl Origins {
+    fn listed(origins: Vec<String>) -> Result<Self, Failure> {
+        for origin in &origins {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            let host = host.map(|host| host.trim_end_matches('/'));
+            if host.is_none_or(|host| host.is_empty() || host.contains(['/', ' ', '*'])) {
+                let must = format!(
+                    "must be written as browsers do, such as https://app.example.com, and is {origin:?}"
+                );
+                return Err(Failure::option("--origin", "PARLOR_ORIGIN", must));
+            }
+        }
+        Ok(Self::Listed(origins))
+    }
+}
+
+impl Database {
+    /// Reads where messages are kept.
+    pub(crate) fn check(options: &StorageOptions) -> Result<Self, Failure> {
+        let file = options.database_file.as_deref();
+        // The default is no choice of the user's.
+        let given = Some(&options.database)
+            .filter(|url| file.is_none() || url.reveal() != "sqlite:parlor.db");
+        let url = secret::given_or_in_file(given, file, "--database")?;
+        let wrong = |must: &str| Failure::option("--database", "DATABASE_URL", must);
+        let url = url.filter(|url| !url.reveal().trim().is_empty()).ok_or_else(|| {
+            wrong("is empty: give sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE")
+        })?;
+        let text = url.reveal();
+        if let Some(rest) = text.strip_prefix("sqlite:") {
+            let file = rest.strip_prefix("//").unwrap_or(rest);
+            if file.is_empty() {
+                return Err(wrong("must name a file, such as sqlite:chat.db"));
+            }
+            return Ok(Self::Sqlite(file.to_owned()));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres {
+                connections: options.database_connections,
+                schema: options.database_schema.clone(),
+                migrate: options.migrate,
+                url,
+            });
+        }
+        Err(wrong("must begin with sqlite: or postgres://"))
+    }
+}
+
+/// Reads what several nodes share.
+fn redis(options: &StorageOptions, database: &Database) -> Result<Option<Secret>, Failure> {
+    let given = options.redis.as_ref().filter(|url| !url.reveal().is_empty());
+    let url = secret::given_or_in_file(given, options.redis_file.as_deref(), "--redis")?;
+    let Some(url) = url else { return Ok(None) };
+    if matches!(database, Database::Sqlite(_)) {
+        return Err(Failure::Usage(
+            "--redis is for several nodes, and a SQLite file belongs to one process: \
+             give --database postgres://… as well, or leave --redis (REDIS_URL) out"
+                .into(),
+        ));
+    }
+    let schemes = ["redis://", "rediss://"];
+    if !schemes.iter().any(|scheme| url.reveal().starts_with(scheme)) {
+        let must = "must begin with redis://, or rediss:// for TLS";
+        return Err(Failure::option("--redis", "REDIS_URL", must));
+    }
+    Ok(Some(url))
+}
+
+impl Keys {
+    /// Reads what tokens are checked with. Without a key and on a SQLite file there is one for development.
+    pub(crate) fn check(options: &KeyOptions, database: &Database) -> Result<Self, Failure> {
+        let given = options.jwt_secret.as_ref().filter(|secret| !secret.reveal().is_empty());
+        let file = options.jwt_secret_file.as_deref();
+        let secret = secret::given_or_in_file(given, file, "--jwt-secret")?;
+        let jwks = options.jwks.as_deref().filter(|url| !url.is_empty());
+        match (secret, jwks, database) {
+            (Some(_), Some(_), _) => Err(Failure::Usage(
+                "--jwt-secret (JWT_SECRET) and --jwks (JWKS_URL) are both set: tokens are checked with one of them"
+                    .into(),
+            )),
+            (Some(secret), None, _) => {
+                let source = match file {
+                    Some(file) => format!("the secret in {}", file.display()),
+                    None => "--jwt-secret (JWT_SECRET)".into(),
+                };
+                secret.check_length(&source)?;
+                Ok(Self::Secret(secret))
+            }
+            (None, Some(url), _) => Ok(Self::Jwks(jwks::Settings::check(url, options)?)),
+            (None, None, Database::Sqlite(file)) if demands_nothing(options) => {
+                let file = file.split('?').next().unwrap_or(file);
+                let (secret, file) = secret::of_development(file)?;
+                Ok(Self::Development { secret, file })
+            }
+            (None, None, _) => Err(missing("tokens need a key to be checked with")),
+        }
+    }
+
+    /// Refuses keys that would let strangers in who can reach the server.
+    fn check_exposure(&self, listen: SocketAddr) -> Result<(), Failure> {
+        if is_local(listen) {
+            return Ok(());
+        }
+        match self {
+            Self::Secret(secret) if secret.is_guessable() => Err(Failure::option(
+                "--jwt-secret",
+                "JWT_SECRET",
+                format!(
+                    "can be guessed, and others can reach {listen}; make a random one with: openssl rand -hex 32"
+                ),
+            )),
+            Self::Development { .. } => Err(missing(&format!(
+                "others can reach {listen}, so tokens need a key to be checked with"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn demands_nothing(options: &KeyOptions) -> bool {
+    options.jwt_issuers.is_empty() && options.jwt_audiences.is_empty()
+}
+
+fn missing(why: &str) -> Failure {
+    Failure::Usage(format!(
+        "{why}: give --jwt-secret (JWT_SECRET) or --jwt-secret-file when your own server signs tokens, \
+         or --jwks (JWKS_URL) for the keys of an identity provider. A secret is made with: openssl rand -hex 32"
+    ))
+}
+
+impl Demands {
+    /// Makes an authenticator ask for them.
+    pub(crate) fn apply(&self, builder: JwtBuilder) -> JwtBuilder {
+        let builder = builder.leeway(self.leeway);
+        let builder = self.issuers.iter().fold(builder, JwtBuilder::issuer);
+        self.audiences.iter().fold(builder, JwtBuilder::audience)
+    }
+}
+
+impl From<&KeyOptions> for Demands {
+    fn from(options: &KeyOptions) -> Self {
+        Self {
+            issuers: options.jwt_issuers.clone(),
+            audiences: options.jwt_audiences.clone(),
+            leeway: options.jwt_leeway,
+        }
+    }
+}
+
+/// The engine's settings.
+fn chat(limits: &LimitOptions, running: &RunningOptions, database: &Database) -> Config {
+    let mut chat = Config::default();
+    chat.connections = limits.connections;
+    chat.connections_per_address = limits.connections_per_address;
+    chat.connections_per_user = limits.connections_per_user;
+    let burst = limits.sends_burst.unwrap_or(limits.sends_per_second.saturating_mul(2));
+    chat.sends = Quota::new(limits.sends_per_second, burst);
+    chat.sweep_interval = running.sweep_interval;
+    chat.presence_lease = running.presence_lease;
+    // Two renewals may be lost before a user goes offline.
+    chat.presence_renewal = running.presence_lease / 3;
+    chat.offline_grace = running.presence_grace;
+    chat.lanes = match (running.commit_lanes, database) {
+        (Some(lanes), _) => lanes.into(),
+        (None, Database::Sqlite(_)) => 1,
+        (None, Database::Postgres { .. }) => 4,
+    };
+    chat
+}
+
+/// Whether only this machine can reach an address.
+pub(crate) fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
