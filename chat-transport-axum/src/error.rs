@@ -251,6 +251,7 @@ impl Close {
     pub(crate) const NORMAL: Self = Self { code: 1000, reason: "" };
     pub(crate) const BINARY: Self = Self { code: 1003, reason: "frames are text" };
     pub(crate) const INTERNAL: Self = Self { code: 1011, reason: "internal error" };
+    pub(crate) const RESTART: Self = Self { code: 1012, reason: "restarting" };
     pub(crate) const TRY_LATER: Self = Self { code: 1013, reason: "try again later" };
     pub(crate) const UNAUTHENTICATED: Self = Self { code: 4001, reason: "authentication required" };
     pub(crate) const SLOW: Self = Self { code: 4008, reason: "too slow" };
@@ -262,7 +263,7 @@ impl From<CloseReason> for Close {
         let (code, reason) = match reason {
             CloseReason::Slow => return Self::SLOW,
             CloseReason::Expired => return Self::UNAUTHENTICATED,
-            CloseReason::Restart => (1012, "restarting"),
+            CloseReason::Restart => return Self::RESTART,
             CloseReason::Ended => (4003, "ended by the host"),
             CloseReason::TooManyConnections => (4029, "too many connections"),
             CloseReason::RateLimited | CloseReason::Unavailable => return Self::TRY_LATER,

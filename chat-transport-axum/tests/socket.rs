@@ -371,11 +371,13 @@ async fn a_server_that_goes_away_says_so() {
     let mut ann = Client::live(address, "ann").await;
     let mut unknown = Client::anonymous(address).await;
     let draining = chat.clone();
-    let drain = tokio::spawn(async move {
+    let mut drain = tokio::spawn(async move {
         draining.drain(Duration::from_millis(100), Duration::from_secs(10)).await;
     });
     assert!(ann.until("reconnect").await["after_ms"].is_u64());
     assert_eq!(ann.closed().await, 1012);
+    // The process may end with the drain, so it lasts until the client has hung up.
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut drain).await.is_err());
     drop(ann);
     drain.await.unwrap();
     let (_, head) = Client::upgrade(address, &["Authorization: Bearer ann"]).await;

@@ -50,22 +50,25 @@ where
             entered
         }
     };
-    let end = match entered {
+    let (end, session) = match entered {
         Ok((session, id)) => {
             let span = tracing::Span::current();
             span.record("session", tracing::field::display(session.id()));
             span.record("user", tracing::field::display(session.user_id()));
             wire.text(json(&Welcome::new(&shared.transport, &session, id)));
-            converse(&mut wire, &shared.transport, &session).await
+            (converse(&mut wire, &shared.transport, &session).await, Some(session))
         }
-        Err(end) => end,
+        Err(end) => (end, None),
     };
+    // A drain waits for the last session, and the process may end with it: until then the client has been told.
+    let session = session.filter(|_| end == Some(Close::RESTART));
     let code = end.map_or(1006, |close| close.code);
     metrics::counter!("parlor_ws_closed_total", "code" => code.to_string()).increment(1);
     tracing::debug!(code, "closed");
     if let Some(Close { code, reason }) = end {
         Box::pin(wire.close(code, reason)).await;
     }
+    drop(session);
 }
 
 /// Waits for the frame that says who the client is.
