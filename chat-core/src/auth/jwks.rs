@@ -82,3 +82,6 @@ fn public_key(value: Value, id: Option<String>) -> Result<PublicKey, &'static st
         _ => Err("it is malformed or too short"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,8 @@ const SECRET_BYTES: usize = 32;
 const RSA_BYTES: usize = 256;
 /// An uncompressed point of P-256.
 const P256_BYTES: usize = 65;
+/// A compressed point of Ed25519.
+const ED25519_BYTES: usize = 32;
 
 /// How tokens are signed. Chosen by configuration; a token's header cannot change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +110,11 @@ pub(super) fn fits(algorithm: Algorithm, key: &DecodingKey) -> bool {
                 .is_ok_and(|(modulus, _)| modulus.len() >= RSA_BYTES)
         }
         (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == P256_BYTES,
-        _ => true,
+        // jsonwebtoken panics at a shorter one.
+        (AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(point)) => {
+            point.len() == ED25519_BYTES
+        }
+        _ => false,
     };
     long && (PROVIDER.verifier_factory)(&algorithm, key).is_ok()
 }
