@@ -1,4 +1,4 @@
-//! Opens the database.
+//! Opens the database, and what several nodes share.
 
 use std::{
     fmt::Display,
@@ -7,9 +7,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlor::{BackendError, sqlite::SqliteStore, store::Store};
+use parlor::{
+    BackendError,
+    redis::{RedisBackends, RedisConfig},
+    sqlite::SqliteStore,
+    store::Store,
+};
 
-use crate::{failure::Failure, settings::Database};
+use crate::{
+    failure::Failure,
+    settings::{Database, Redis},
+};
 
 /// Pauses between attempts at start.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -73,6 +81,19 @@ pub(crate) async fn open(database: &Database, patience: Duration) -> Result<Open
         };
         Failure::Start(format!("the database {shown} cannot be opened: {error}. {advice}"))
     })
+}
+
+impl Redis {
+    /// Opens it. One that cannot be reached is tried again for as long as the server runs.
+    pub(crate) async fn open(&self) -> Result<RedisBackends, Failure> {
+        let mut config = RedisConfig::new().prefix(&self.prefix);
+        if let Some(authorities) = &self.authorities {
+            config = config.root_certificates(authorities.clone());
+        }
+        RedisBackends::open_with(self.url.reveal(), config)
+            .await
+            .map_err(|error| Failure::option("--redis", "REDIS_URL", format!("is wrong: {error}")))
+    }
 }
 
 /// Tries until it succeeds, fails for good, or `patience` is over.

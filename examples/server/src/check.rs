@@ -23,6 +23,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         }
     };
     tell("database", &settings.database.shown(), in_time(database(settings)).await);
+    if let Some(redis) = &settings.redis {
+        let pinged = async {
+            let shared = redis.open().await?;
+            Ok(shared.ping().await.map(|()| String::new()).map_err(|error| error.to_string()))
+        };
+        tell("redis", &redis.url.without_password(), pinged.await?);
+    }
     match &settings.keys {
         Keys::Jwks(keys) => {
             let fetched = match JwksAuthenticator::new(keys, &settings.demands) {

@@ -85,5 +85,10 @@ fn describe() {
         "parlor_http_refused_total",
         "TCP connections refused for want of room, by reason"
     );
+    metrics::describe_gauge!("parlor_redis_connected", "Whether a connection to Redis stands (1)");
+    metrics::describe_counter!(
+        "parlor_redis_local_takes_total",
+        "Rate limits counted by this node alone because Redis did not answer"
+    );
     metrics::describe_counter!("parlor_jwks_fetches_total", "Fetches of keys, by outcome");
 }

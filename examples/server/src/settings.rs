@@ -1,6 +1,11 @@
 //! The options, checked: what is here makes sense together.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use parlor::{Config, auth::JwtBuilder, traits::Quota};
 
@@ -18,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) origins: Origins,
     pub(crate) page: bool,
     pub(crate) database: Database,
-    pub(crate) redis: Option<Secret>,
+    pub(crate) redis: Option<Redis>,
     pub(crate) start_timeout: Duration,
     pub(crate) keys: Keys,
     pub(crate) demands: Demands,
@@ -47,6 +52,14 @@ pub(crate) enum Database {
     },
 }
 
+/// What several nodes share.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    pub(crate) url: Secret,
+    pub(crate) prefix: String,
+    pub(crate) authorities: Option<Vec<u8>>,
+}
+
 /// What tokens are checked with.
 #[derive(Debug)]
 pub(crate) enum Keys {
@@ -72,8 +85,9 @@ impl Settings {
     pub(crate) fn check(options: Options) -> Result<Self, Failure> {
         let local = is_local(options.listen);
         let database = Database::check(&options.storage)?;
-        let redis = redis(&options.storage, &database)?;
-        let keys = Keys::check(&options.keys, &database)?;
+        let authorities = options.storage.ca.as_deref().map(authorities).transpose()?;
+        let redis = Redis::check(&options.storage, &database, authorities.clone())?;
+        let keys = Keys::check(&options.keys, &database, authorities)?;
         keys.check_exposure(options.listen)?;
         let chat = chat(&options.limits, &options.running, &database);
         let origins =
@@ -142,29 +156,46 @@ impl Database {
     }
 }
 
-/// Reads what several nodes share.
-fn redis(options: &StorageOptions, database: &Database) -> Result<Option<Secret>, Failure> {
-    let given = options.redis.as_ref().filter(|url| !url.reveal().is_empty());
-    let url = secret::given_or_in_file(given, options.redis_file.as_deref(), "--redis")?;
-    let Some(url) = url else { return Ok(None) };
-    if matches!(database, Database::Sqlite(_)) {
-        return Err(Failure::Usage(
-            "--redis is for several nodes, and a SQLite file belongs to one process: \
-             give --database postgres://… as well, or leave --redis (REDIS_URL) out"
-                .into(),
-        ));
+impl Redis {
+    /// Reads what several nodes share.
+    fn check(
+        options: &StorageOptions,
+        database: &Database,
+        authorities: Option<Vec<u8>>,
+    ) -> Result<Option<Self>, Failure> {
+        let given = options.redis.as_ref().filter(|url| !url.reveal().is_empty());
+        let url = secret::given_or_in_file(given, options.redis_file.as_deref(), "--redis")?;
+        let Some(url) = url else { return Ok(None) };
+        if matches!(database, Database::Sqlite(_)) {
+            return Err(Failure::Usage(
+                "--redis is for several nodes, and a SQLite file belongs to one process: \
+                 give --database postgres://… as well, or leave --redis (REDIS_URL) out"
+                    .into(),
+            ));
+        }
+        if !["redis://", "rediss://"].iter().any(|scheme| url.reveal().starts_with(scheme)) {
+            let must = "must begin with redis://, or rediss:// for TLS";
+            return Err(Failure::option("--redis", "REDIS_URL", must));
+        }
+        Ok(Some(Self { url, prefix: options.redis_prefix.clone(), authorities }))
     }
-    let schemes = ["redis://", "rediss://"];
-    if !schemes.iter().any(|scheme| url.reveal().starts_with(scheme)) {
-        let must = "must begin with redis://, or rediss:// for TLS";
-        return Err(Failure::option("--redis", "REDIS_URL", must));
-    }
-    Ok(Some(url))
+}
+
+/// Reads the certificates of authorities.
+fn authorities(file: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(file).map_err(|error| {
+        let must = format!("{} cannot be read: {error}", file.display());
+        Failure::option("--ca", "PARLOR_CA", must)
+    })
 }
 
 impl Keys {
     /// Reads what tokens are checked with. Without a key and on a SQLite file there is one for development.
-    pub(crate) fn check(options: &KeyOptions, database: &Database) -> Result<Self, Failure> {
+    pub(crate) fn check(
+        options: &KeyOptions,
+        database: &Database,
+        authorities: Option<Vec<u8>>,
+    ) -> Result<Self, Failure> {
         let given = options.jwt_secret.as_ref().filter(|secret| !secret.reveal().is_empty());
         let file = options.jwt_secret_file.as_deref();
         let secret = secret::given_or_in_file(given, file, "--jwt-secret")?;
@@ -182,7 +213,7 @@ impl Keys {
                 secret.check_length(&source)?;
                 Ok(Self::Secret(secret))
             }
-            (None, Some(url), _) => Ok(Self::Jwks(jwks::Settings::check(url, options)?)),
+            (None, Some(url), _) => Ok(Self::Jwks(jwks::Settings::check(url, options, authorities)?)),
             (None, None, Database::Sqlite(file)) if demands_nothing(options) => {
                 let file = file.split('?').next().unwrap_or(file);
                 let (secret, file) = secret::of_development(file)?;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -77,8 +78,20 @@ impl Server {
         let mut builder = Chat::builder(store.store())
             .config(settings.chat.clone())
             .authenticator(gate.authenticator.clone());
+        if let Some(redis) = &settings.redis {
+            let shared = redis.open().await?;
+            if let Err(error) = shared.ping().await {
+                let place = redis.url.without_password();
+                tracing::warn!(place, %error, "Redis cannot be reached: until it can, other nodes hear \
+                    of messages only by the sweep, presence is unknown, and each node counts for itself");
+            }
+            builder = builder
+                .bus(shared.bus())
+                .presence(shared.presence())
+                .rate_limiter(shared.rate_limiter());
+        }
         if settings.limits.no_rate_limits {
-            builder = builder.rate_limiter(std::sync::Arc::new(Unlimited));
+            builder = builder.rate_limiter(Arc::new(Unlimited));
         }
         let chat = builder.build().await.map_err(|error| {
             Failure::Start(format!("the engine cannot be started on the database: {error}"))

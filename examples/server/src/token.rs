@@ -51,7 +51,7 @@ pub(crate) fn sign(options: &Options, token: &TokenOptions) -> Result<String, Fa
 
 fn secret(options: &Options) -> Result<Secret, Failure> {
     let database = Database::check(&options.storage)?;
-    match Keys::check(&options.keys, &database)? {
+    match Keys::check(&options.keys, &database, None)? {
         Keys::Secret(secret) => Ok(secret),
         Keys::Development { secret, file } => {
             eprintln!("Signed with the development secret in {}.", file.display());

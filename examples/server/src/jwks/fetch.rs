@@ -73,7 +73,7 @@ fn certificates(pem: &[u8]) -> Result<RootCerts, Failure> {
         .collect();
     if certificates.is_empty() {
         let must = "must be a file with certificates in PEM (-----BEGIN CERTIFICATE-----)";
-        return Err(Failure::option("--jwks-ca", "PARLOR_JWKS_CA", must));
+        return Err(Failure::option("--ca", "PARLOR_CA", must));
     }
     Ok(RootCerts::from(certificates))
 }

@@ -3,8 +3,6 @@
 mod fetch;
 
 use std::{
-    fs,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,8 +33,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Checks the URL and reads the authorities.
-    pub(crate) fn check(url: &str, options: &KeyOptions) -> Result<Self, Failure> {
+    /// Checks the URL. `authorities` are certificates in PEM.
+    pub(crate) fn check(
+        url: &str,
+        options: &KeyOptions,
+        authorities: Option<Vec<u8>>,
+    ) -> Result<Self, Failure> {
         let wrong = |must: String| Failure::option("--jwks", "JWKS_URL", must);
         let parsed = url.parse::<axum::http::Uri>().ok();
         let scheme = parsed.as_ref().and_then(|url| url.scheme_str());
@@ -45,7 +47,6 @@ impl Settings {
                 "must be a URL such as https://login.example.com/.well-known/jwks.json, and is {url:?}"
             )));
         }
-        let authorities = options.jwks_ca.as_deref().map(read_authorities).transpose()?;
         Ok(Self {
             url: url.to_owned(),
             authorities,
@@ -63,13 +64,6 @@ impl Settings {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
-}
-
-fn read_authorities(file: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(file).map_err(|error| {
-        let must = format!("{} cannot be read: {error}", file.display());
-        Failure::option("--jwks-ca", "PARLOR_JWKS_CA", must)
-    })
 }
 
 /// Authenticates JSON Web Tokens with keys from a URL.

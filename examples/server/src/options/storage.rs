@@ -59,6 +59,14 @@ pub(crate) struct StorageOptions {
     #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
     pub(crate) redis_file: Option<PathBuf>,
 
+    /// What the names of all keys in Redis begin with; two chats on one Redis need two
+    #[arg(long, env = "PARLOR_REDIS_PREFIX", value_name = "TEXT", default_value = "parlor")]
+    pub(crate) redis_prefix: String,
+
+    /// A file with certificates (PEM) of authorities to trust for rediss:// and for --jwks, instead of the public ones
+    #[arg(long, env = "PARLOR_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
     /// How long to try at start until database and keys can be reached
     #[arg(
         long,

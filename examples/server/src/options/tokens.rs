@@ -29,10 +29,6 @@ pub(crate) struct KeyOptions {
     #[arg(long = "jwks", env = "JWKS_URL", value_name = "URL")]
     pub(crate) jwks: Option<String>,
 
-    /// A file with certificates (PEM) of authorities to trust for --jwks, instead of the public ones
-    #[arg(long, env = "PARLOR_JWKS_CA", value_name = "FILE", requires = "jwks")]
-    pub(crate) jwks_ca: Option<PathBuf>,
-
     /// How often the keys are fetched again
     #[arg(
         long,
