@@ -111,9 +111,7 @@ pub(super) fn fits(algorithm: Algorithm, key: &DecodingKey) -> bool {
         }
         (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) => point.len() == P256_BYTES,
         // jsonwebtoken panics at a shorter one.
-        (AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(point)) => {
-            point.len() == ED25519_BYTES
-        }
+        (AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(point)) => point.len() == ED25519_BYTES,
         _ => false,
     };
     long && (PROVIDER.verifier_factory)(&algorithm, key).is_ok()

@@ -1,0 +1,9 @@
+//! The server as its users have it: a process, options, sockets, signals.
+
+mod check;
+mod configuration;
+mod keys;
+mod limits;
+mod serving;
+mod stopping;
+mod support;
