@@ -9,6 +9,7 @@ use std::{
 
 use parlor::{
     BackendError,
+    postgres::{PostgresConfig, PostgresStore},
     redis::{RedisBackends, RedisConfig},
     sqlite::SqliteStore,
     store::Store,
@@ -27,6 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) enum OpenStore {
     Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl OpenStore {
@@ -34,10 +36,18 @@ impl OpenStore {
     pub(crate) async fn open(database: &Database) -> Result<Self, BackendError> {
         match database {
             Database::Sqlite(file) => Ok(Self::Sqlite(SqliteStore::open(file).await?)),
-            Database::Postgres { .. } => Err(BackendError::new(
-                parlor::BackendErrorKind::Configuration,
-                "this build has no Postgres",
-            )),
+            Database::Postgres(postgres) => {
+                let mut config =
+                    PostgresConfig::new().schema(&postgres.schema).migrate(postgres.migrate);
+                if let Some(connections) = postgres.connections {
+                    config = config.connections(connections);
+                }
+                if let Some(lanes) = postgres.lanes {
+                    config = config.lanes(lanes);
+                }
+                let store = PostgresStore::connect_with(postgres.url.reveal(), config).await?;
+                Ok(Self::Postgres(store))
+            }
         }
     }
 
@@ -45,6 +55,7 @@ impl OpenStore {
     pub(crate) fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(store) => Arc::new(store.clone()),
+            Self::Postgres(store) => Arc::new(store.clone()),
         }
     }
 
@@ -52,6 +63,7 @@ impl OpenStore {
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
+            Self::Postgres(store) => store.close().await,
         }
     }
 }
@@ -61,7 +73,7 @@ impl Database {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Sqlite(file) => format!("sqlite:{file}"),
-            Self::Postgres { url, .. } => url.without_password(),
+            Self::Postgres(postgres) => postgres.url.without_password(),
         }
     }
 }
@@ -75,7 +87,7 @@ pub(crate) async fn open(database: &Database, patience: Duration) -> Result<Open
         let advice = match (error.is_retryable(), database) {
             (true, _) => "Is it running, and is --database (DATABASE_URL) right?",
             (false, Database::Sqlite(_)) => "Is --database (DATABASE_URL) right?",
-            (false, Database::Postgres { .. }) => {
+            (false, Database::Postgres(_)) => {
                 "Are user, password and database in --database (DATABASE_URL) right, and may the user make a schema?"
             }
         };

@@ -44,12 +44,17 @@ pub(crate) enum Origins {
 pub(crate) enum Database {
     /// A file, or `:memory:`.
     Sqlite(String),
-    Postgres {
-        url: Secret,
-        connections: Option<u32>,
-        schema: String,
-        migrate: bool,
-    },
+    Postgres(Postgres),
+}
+
+/// How Postgres is used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Postgres {
+    pub(crate) url: Secret,
+    pub(crate) schema: String,
+    pub(crate) migrate: bool,
+    pub(crate) connections: Option<u32>,
+    pub(crate) lanes: Option<usize>,
 }
 
 /// What several nodes share.
@@ -89,7 +94,7 @@ impl Settings {
         let redis = Redis::check(&options.storage, &database, authorities.clone())?;
         let keys = Keys::check(&options.keys, &database, authorities)?;
         keys.check_exposure(options.listen)?;
-        let chat = chat(&options.limits, &options.running, &database);
+        let chat = chat(&options.limits, &options.running);
         let origins =
             if options.any_origin { Origins::Any } else { Origins::listed(options.origins)? };
         Ok(Self {
@@ -145,12 +150,13 @@ impl Database {
             return Ok(Self::Sqlite(file.to_owned()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres {
-                connections: options.database_connections,
+            return Ok(Self::Postgres(Postgres {
                 schema: options.database_schema.clone(),
                 migrate: options.migrate,
+                connections: options.database_connections,
+                lanes: options.database_lanes.map(usize::from),
                 url,
-            });
+            }));
         }
         Err(wrong("must begin with sqlite: or postgres://"))
     }
@@ -275,7 +281,7 @@ impl From<&KeyOptions> for Demands {
 }
 
 /// The engine's settings.
-fn chat(limits: &LimitOptions, running: &RunningOptions, database: &Database) -> Config {
+fn chat(limits: &LimitOptions, running: &RunningOptions) -> Config {
     let mut chat = Config::default();
     chat.connections = limits.connections;
     chat.connections_per_address = limits.connections_per_address;
@@ -287,11 +293,6 @@ fn chat(limits: &LimitOptions, running: &RunningOptions, database: &Database) ->
     // Two renewals may be lost before a user goes offline.
     chat.presence_renewal = running.presence_lease / 3;
     chat.offline_grace = running.presence_grace;
-    chat.lanes = match (running.commit_lanes, database) {
-        (Some(lanes), _) => lanes.into(),
-        (None, Database::Sqlite(_)) => 1,
-        (None, Database::Postgres { .. }) => 4,
-    };
     chat
 }
 

@@ -40,15 +40,6 @@ pub(crate) struct RunningOptions {
     )]
     pub(crate) presence_grace: Duration,
 
-    /// Commits in flight at once [default: 1 on SQLite, 4 on Postgres]
-    #[arg(
-        long,
-        env = "PARLOR_COMMIT_LANES",
-        value_name = "COUNT",
-        value_parser = clap::value_parser!(u8).range(1..=64)
-    )]
-    pub(crate) commit_lanes: Option<u8>,
-
     /// How long /readyz says 503 before clients are sent away, for a load balancer to notice
     #[arg(
         long,

@@ -34,6 +34,15 @@ pub(crate) struct StorageOptions {
     )]
     pub(crate) database_connections: Option<u32>,
 
+    /// Commits of messages at once on Postgres; each takes a connection [default: 2]
+    #[arg(
+        long,
+        env = "PARLOR_DATABASE_LANES",
+        value_name = "COUNT",
+        value_parser = clap::value_parser!(u8).range(1..=64)
+    )]
+    pub(crate) database_lanes: Option<u8>,
+
     /// The schema of Postgres that holds the tables
     #[arg(long, env = "PARLOR_DATABASE_SCHEMA", value_name = "NAME", default_value = "parlor")]
     pub(crate) database_schema: String,

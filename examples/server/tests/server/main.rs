@@ -4,6 +4,7 @@ mod check;
 mod configuration;
 mod keys;
 mod limits;
+mod nodes;
 mod serving;
 mod stopping;
 mod support;

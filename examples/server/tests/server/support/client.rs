@@ -99,10 +99,9 @@ impl Client {
         .await
     }
 
-    /// The text of the next message that comes.
-    pub(crate) async fn hear(&mut self) -> String {
-        let frame = self.until("message.sent").await;
-        frame["message"]["body"].as_str().unwrap().to_owned()
+    /// Waits for a message with this text; others are skipped, also one's own.
+    pub(crate) async fn hear(&mut self, text: &str) {
+        while self.until("message.sent").await["message"]["body"] != text {}
     }
 
     /// The code with which the server closes, after whatever still comes.
