@@ -134,7 +134,7 @@ async fn the_log_is_text_or_json_and_shows_no_secret() {
     let token = server.token("ann", &["--jwt-secret", SECRET]).await;
     Client::live(server.address, &token).await;
     server.signal("TERM");
-    server.ended().await;
+    server.until_log("\"ended\"").await;
     assert!(!server.log().contains(SECRET));
     assert!(!server.log().contains(token.split('.').nth(2).unwrap()));
 }
