@@ -15,6 +15,7 @@ mod options;
 #[path = "../page/mod.rs"]
 mod page;
 mod places;
+mod ready;
 mod secret;
 mod serve;
 mod settings;
@@ -41,9 +42,13 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result<(), Failure> {
-    if let Some(Command::Token(token)) = &options.command {
-        println!("{}", token::sign(&options, token)?);
-        return Ok(());
+    match &options.command {
+        Some(Command::Token(token)) => {
+            println!("{}", token::sign(&options, token)?);
+            return Ok(());
+        }
+        Some(Command::Ready) => return ready::ask(options.listen),
+        None => {}
     }
     let check_only = options.check;
     let settings = Settings::check(options)?;

@@ -114,7 +114,9 @@ impl Settings {
 }
 
 impl Origins {
-    fn listed(origins: Vec<String>) -> Result<Self, Failure> {
+    fn listed(mut origins: Vec<String>) -> Result<Self, Failure> {
+        // A variable that is set to nothing.
+        origins.retain(|origin| !origin.is_empty());
         for origin in &origins {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             let host = host.map(|host| host.trim_end_matches('/'));
@@ -251,7 +253,8 @@ impl Keys {
 }
 
 fn demands_nothing(options: &KeyOptions) -> bool {
-    options.jwt_issuers.is_empty() && options.jwt_audiences.is_empty()
+    let demands = Demands::from(options);
+    demands.issuers.is_empty() && demands.audiences.is_empty()
 }
 
 fn missing(why: &str) -> Failure {
@@ -272,9 +275,12 @@ impl Demands {
 
 impl From<&KeyOptions> for Demands {
     fn from(options: &KeyOptions) -> Self {
+        // A variable that is set to nothing demands nothing.
+        let given =
+            |texts: &[String]| texts.iter().filter(|text| !text.is_empty()).cloned().collect();
         Self {
-            issuers: options.jwt_issuers.clone(),
-            audiences: options.jwt_audiences.clone(),
+            issuers: given(&options.jwt_issuers),
+            audiences: given(&options.jwt_audiences),
             leeway: options.jwt_leeway,
         }
     }

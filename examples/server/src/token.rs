@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     options::{Options, TokenOptions},
     secret::Secret,
-    settings::{Database, Keys},
+    settings::{Database, Demands, Keys},
 };
 
 #[derive(Serialize)]
@@ -32,13 +32,14 @@ pub(crate) fn sign(options: &Options, token: &TokenOptions) -> Result<String, Fa
     UserId::new(token.sub.as_str())
         .map_err(|error| Failure::Usage(format!("--sub is no id of a user: {error}")))?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let demands = Demands::from(&options.keys);
     let claims = Claims {
         sub: &token.sub,
         name: token.name.as_deref(),
         iat: now,
         exp: now + token.ttl.as_secs().max(1),
-        iss: options.keys.jwt_issuers.first().map(String::as_str),
-        aud: options.keys.jwt_audiences.first().map(String::as_str),
+        iss: demands.issuers.first().map(String::as_str),
+        aud: demands.audiences.first().map(String::as_str),
     };
     let failed = |error: &dyn std::fmt::Display| {
         Failure::Start(format!("the token cannot be signed: {error}"))

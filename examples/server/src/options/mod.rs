@@ -50,6 +50,9 @@ Examples:
   A token for trying out:
     parlor-server token --sub ann --name Ann
 
+  Whether the server that runs here is ready, for a container's health check:
+    parlor-server ready
+
 Stopping: SIGTERM or Ctrl-C turns /readyz to 503, finishes what was begun, sends clients to another node and
 ends within --drain-deadline; a second signal ends at once. Exit codes: 0 done, 1 failed, 2 wrong options.";
 
@@ -81,7 +84,8 @@ pub(crate) struct Options {
         env = "PARLOR_LISTEN",
         value_name = "ADDR",
         default_value = "127.0.0.1:3000",
-        value_parser = address
+        value_parser = address,
+        global = true
     )]
     pub(crate) listen: SocketAddr,
 
@@ -129,6 +133,8 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Print a token signed with the configured secret, for trying out
     Token(TokenOptions),
+    /// Ask the server that runs at --listen whether it is ready, for health checks: exit code 0 or 1
+    Ready,
 }
 
 /// Reads an address and a port; a name is looked up.

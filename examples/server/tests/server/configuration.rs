@@ -81,6 +81,8 @@ async fn variables_are_checked_as_flags_are_and_flags_win() {
         // As a compose file passes on what is not set.
         ("JWKS_URL", ""),
         ("REDIS_URL", ""),
+        ("JWT_ISSUER", ""),
+        ("PARLOR_ORIGIN", ""),
     ];
     let ended = Process::run(&["--check"], &variables).await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);

@@ -35,6 +35,8 @@ async fn it_says_that_it_lives_is_ready_and_what_it_has_done() {
     let server = Process::start(&["--jwt-secret", SECRET]).await;
     assert_eq!(server.get("/healthz").await, (200, "alive\n".into()));
     assert_eq!(server.get("/readyz").await, (200, "ready\n".into()));
+    let asked = Process::run(&["ready"], &[("PARLOR_LISTEN", &server.address.to_string())]).await;
+    assert_eq!((asked.code, asked.output.as_str()), (Some(0), "ready\n"));
     let token = server.token("ann", &["--jwt-secret", SECRET]).await;
     let mut ann = Client::live(server.address, &token).await;
     let conversation = ann.direct("bob").await;

@@ -57,6 +57,10 @@ async fn readiness_goes_first_and_a_second_signal_ends_at_once() {
     };
     let why = tokio::time::timeout(PATIENCE, left).await.expect("not ready");
     assert!(why.starts_with("draining"), "{why}");
+    let listen = server.address.to_string();
+    let asked = Process::run(&["ready", "--listen", &listen], &[]).await;
+    assert_eq!(asked.code, Some(1));
+    assert!(asked.log.contains("is not ready: draining"), "{}", asked.log);
     assert_eq!(server.get("/healthz").await.0, 200);
     // Those who are here chat on.
     let conversation = ann.direct("bob").await;
