@@ -173,10 +173,16 @@ fn missing(schema: &Schema, why: impl std::fmt::Display) -> Fault {
 
 /// The version of the schema, 0 when there is none.
 async fn version(conn: &mut PgConnection, schema: &Schema) -> Result<i32, Fault> {
-    let there: bool = query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(format!("\"{}\".migrations", schema.name))
-        .fetch_one(&mut *conn)
-        .await?;
+    // The catalogue itself: `to_regclass` answers out of a cache that a wait for a lock does not renew, so who waited
+    // for another node would not see what that one made.
+    let there: bool = query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relname = 'migrations')",
+    )
+    .bind(schema.name())
+    .fetch_one(&mut *conn)
+    .await?;
     if !there {
         return Ok(0);
     }
@@ -207,10 +213,11 @@ async fn migrate(conn: &mut PgConnection, schema: &Schema) -> Result<(), Fault> 
         return Ok(());
     }
     // Not needed where somebody made the schema for a role that may not.
-    let there: bool = query_scalar("SELECT to_regnamespace($1) IS NOT NULL")
-        .bind(format!("\"{}\"", schema.name))
-        .fetch_one(&mut *conn)
-        .await?;
+    let there: bool =
+        query_scalar("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1)")
+            .bind(schema.name())
+            .fetch_one(&mut *conn)
+            .await?;
     if !there {
         // Made of a checked name.
         raw_sql(AssertSqlSafe(create(schema))).execute(&mut *conn).await?;

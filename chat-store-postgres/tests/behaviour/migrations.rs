@@ -37,7 +37,8 @@ async fn ten_nodes_that_start_at_once_make_one_schema() {
     let nodes = (0..10).map(|_| {
         let url = url.clone();
         tokio::spawn(async move {
-            PostgresStore::connect_with(url, PostgresConfig::new().connections(2)).await.unwrap()
+            // On one connection, which looked before it waited and must not remember what it saw.
+            PostgresStore::connect_with(url, PostgresConfig::new().connections(1)).await.unwrap()
         })
     });
     let stores: Vec<PostgresStore> =
