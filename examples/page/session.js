@@ -7,18 +7,18 @@ const KEY = 'parlor.session';
 export const byToken = document.documentElement.dataset.login === 'token';
 
 /**
- * The session of this tab, else of this browser, else the one asked for by `?as=NAME` or `?token=TOKEN`; null
- * for none.
+ * The session asked for by `?as=NAME` or `#token=TOKEN`, else of this tab, else of this browser; null for none.
  */
 export async function find() {
-  const asked = new URLSearchParams(location.search);
   const mine = sessionStorage.getItem(KEY);
-  if (byToken && asked.has('token')) {
-    // Out of the address, which is shown, kept in the history and passed on.
-    history.replaceState(null, '', location.pathname + location.hash);
-    return login(asked.get('token'), { keep: false });
+  // Behind the hash, because that is never sent to a server, whose logs would keep it.
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (byToken && token) {
+    // Out of the address, which is shown and kept in the history.
+    history.replaceState(null, '', location.pathname + location.search);
+    return login(token, { keep: false });
   }
-  const as = byToken ? null : asked.get('as');
+  const as = byToken ? null : new URLSearchParams(location.search).get('as');
   if (as) {
     const kept = mine ? JSON.parse(mine) : null;
     return kept?.name === as ? kept : login(as, { keep: false });

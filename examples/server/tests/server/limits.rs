@@ -86,6 +86,21 @@ async fn connections_are_counted_altogether_and_by_address() {
 }
 
 #[tokio::test]
+async fn when_files_run_out_it_waits_and_goes_on() {
+    let mut server = Process::start_with_files(64, &["--header-timeout", "1h"]).await;
+    let mut many = Vec::new();
+    for _ in 0..80 {
+        // The system takes them for a server that does not.
+        many.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    server.until_log("no connections can be accepted for a moment").await;
+    drop(many);
+    assert_eq!(server.get("/healthz").await.0, 200);
+    let told = server.log().matches("no connections can be accepted").count();
+    assert!(told < 50, "told {told} times: it does not spin");
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let server = Process::start(&[]).await;
     let mut large = TcpStream::connect(server.address).await.unwrap();

@@ -39,12 +39,22 @@ impl Process {
 
     /// The same in the folder of another one, which has ended.
     pub(crate) async fn start_in(folder: Arc<TempDir>, options: &[&str]) -> Self {
-        let mut child = command(&folder, &["--listen", "127.0.0.1:0"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(command(&folder, &["--listen", "127.0.0.1:0"]), folder, options).await
+    }
+
+    /// The same where it may open only so many files.
+    pub(crate) async fn start_with_files(files: u32, options: &[&str]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""));
+        shell.args([env!("CARGO_BIN_EXE_parlor-server"), "--listen", "127.0.0.1:0"]);
+        shell.env_clear().current_dir(folder.path()).kill_on_drop(true);
+        Self::spawn(shell, folder, options).await
+    }
+
+    async fn spawn(mut command: Command, folder: Arc<TempDir>, options: &[&str]) -> Self {
+        let mut child =
+            command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());
         let mut process =
