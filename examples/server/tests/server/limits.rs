@@ -93,24 +93,21 @@ async fn when_files_run_out_it_waits_and_goes_on() {
         // The system takes them for a server that does not.
         many.push(TcpStream::connect(server.address).await.unwrap());
     }
-    server.until_log("no connections can be accepted for a moment").await;
+    let began = Instant::now();
+    server.until_logged("no connections can be accepted for a moment", 6).await;
+    assert!(began.elapsed() > Duration::from_millis(600), "it does not spin");
     drop(many);
     assert_eq!(server.get("/healthz").await.0, 200);
-    let told = server.log().matches("no connections can be accepted").count();
-    assert!(told < 50, "told {told} times: it does not spin");
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
-    let server = Process::start(&[]).await;
+    let server = Process::start(&["--header-timeout", "1h"]).await;
     let mut large = TcpStream::connect(server.address).await.unwrap();
-    let _ = large.write_all(b"GET /healthz HTTP/1.1\r\nhost: here\r\n").await;
     let header = format!("x-large: {}\r\n", "x".repeat(8000));
-    for _ in 0..20 {
-        if large.write_all(header.as_bytes()).await.is_err() {
-            return;
-        }
-    }
+    let head = format!("GET /healthz HTTP/1.1\r\nhost: here\r\n{}", header.repeat(20));
+    // The rest of it may find the connection closed.
+    let _ = large.write_all(head.as_bytes()).await;
     let answer = rest(&mut large).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
 }

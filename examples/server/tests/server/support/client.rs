@@ -48,16 +48,22 @@ impl Client {
 
     /// The next frame, else the code with which the server closed; 1006 without one.
     pub(crate) async fn next(&mut self) -> Result<Value, u16> {
-        loop {
-            match timeout(PATIENCE, self.socket.next()).await.expect("a frame in time") {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(frame))) => {
-                    return Err(frame.map_or(1005, |frame| frame.code.into()));
+        let frame = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => {
+                        return Ok(serde_json::from_str(&text).unwrap());
+                    }
+                    Some(Ok(Message::Close(frame))) => {
+                        return Err(frame.map_or(1005, |frame| frame.code.into()));
+                    }
+                    // A ping is no frame of the protocol.
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Err(1006),
                 }
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(1006),
             }
-        }
+        };
+        timeout(PATIENCE, frame).await.expect("a frame in time")
     }
 
     /// The next frame of this type; others are skipped.

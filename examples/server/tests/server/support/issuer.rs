@@ -82,8 +82,13 @@ impl Issuer {
 
     /// From now on publishes these keys.
     pub(crate) fn publish(&self, signers: &[&Signer]) {
+        self.answer_with(StatusCode::OK, Self::document(signers));
+    }
+
+    /// The key set of these keys.
+    pub(crate) fn document(signers: &[&Signer]) -> String {
         let keys: Vec<Value> = signers.iter().map(|signer| signer.published()).collect();
-        self.answer_with(StatusCode::OK, json!({ "keys": keys }).to_string());
+        json!({ "keys": keys }).to_string()
     }
 
     /// From now on answers so.

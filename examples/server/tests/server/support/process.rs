@@ -108,6 +108,12 @@ impl Process {
         until(&mut self.log, text, &log).await
     }
 
+    /// Waits until the log has this text so often.
+    pub(crate) async fn until_logged(&mut self, text: &str, times: usize) {
+        let enough = self.log.wait_for(|all| all.matches(text).count() >= times);
+        timeout(PATIENCE, enough).await.expect("the log says so").unwrap();
+    }
+
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.borrow().clone()
