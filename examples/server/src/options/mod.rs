@@ -1,4 +1,9 @@
 //! The options, as they are given: by flags, or by environment variables.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "these texts are the help, on a terminal"
+)]
 
 mod limits;
 mod running;
