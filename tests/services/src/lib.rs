@@ -1,5 +1,5 @@
 //! Starts Postgres and Redis for tests, from the programs that are installed, on free ports in
-//! temporary folders. Servers end with the value that stands for them, and with the process however it ends.
+//! temporary folders, and servers of our own. Servers end with the value that stands for them, and with the process however it ends.
 //!
 //! [`postgres`] and [`redis`] are shared by a process: the ones that `PARLOR_TEST_POSTGRES` and
 //! `PARLOR_TEST_REDIS` name (`cargo xtask test` sets them), else ones started at first use. A test that
@@ -10,6 +10,7 @@ mod postgres;
 mod programs;
 mod proxy;
 mod redis;
+mod server;
 
 use std::{net::TcpListener, sync::LazyLock};
 
@@ -17,6 +18,7 @@ pub use postgres::Postgres;
 pub use programs::{PACKAGES, missing};
 pub use proxy::Proxy;
 pub use redis::Redis;
+pub use server::Server;
 
 /// The Postgres that this process' tests share.
 ///
