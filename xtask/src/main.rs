@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod browser;
 mod deps;
+mod faults;
 mod metadata;
 mod packages;
 mod run;
@@ -16,8 +17,10 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test               runs everything that must pass before a merge
-    --fast           leaves out the slow steps (features, browser)
+    --fast           leaves out the slow steps (faults, features, browser)
     --only STEP,...  runs these steps alone
+  faults             checks on three real nodes that nothing is lost while parts fail
+    --help           lists its options; 10 minutes and 2,000 clients unless they say otherwise
   msrv               checks the claimed minimum Rust version, with that toolchain if it is installed
   help               prints this";
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
             Ok(_) => return ExitCode::FAILURE,
             Err(reason) => return usage(&reason),
         },
+        ["faults", options @ ..] => faults::check(options),
         ["msrv"] => deps::msrv(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}\n\nSteps of the test:\n{}", test::list());

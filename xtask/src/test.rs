@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::{
-    browser, deps, metadata,
+    browser, deps, faults, metadata,
     run::{Outcome, cargo, command, run as execute},
     services::Services,
     tidy,
@@ -57,6 +57,12 @@ const STEPS: &[Step] = &[
         what: "the conformance suite on the example's own store",
         slow: false,
         run: conformance,
+    },
+    Step {
+        name: "faults",
+        what: "60 clients over three nodes lose nothing while one part after another fails",
+        slow: true,
+        run: faults::test,
     },
     Step { name: "features", what: "each feature compiles alone", slow: true, run: deps::features },
     Step {
