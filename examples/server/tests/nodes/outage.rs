@@ -1,0 +1,44 @@
+//! Redis is gone for a while: chat goes on.
+
+use serde_json::{Value, json};
+
+use crate::support::*;
+
+async fn status(client: &mut Client, user: &str) -> Value {
+    let answer = client.result(json!({"type": "get_presence", "user_ids": [user]})).await;
+    answer["users"][0]["status"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_chat_goes_on_and_afterwards_all_is_live_again() {
+    let nodes = Nodes::unlimited(&["--sweep-interval", "1s"]);
+    let (mut ann, mut bob) = (nodes.client(1, "ann").await, nodes.client(2, "bob").await);
+    let id = ann.group(&["bob", "cem"]).await;
+    bob.until_rev(id, 1).await;
+
+    nodes.redis.kill();
+    ann.say(id, "1", "who is there?").await;
+    bob.until_rev(id, 2).await;
+    // Somebody who comes now misses nothing either.
+    let mut cem = nodes.client(3, "cem").await;
+    assert_eq!(cem.follower.copy(id).rev, 2);
+    bob.say(id, "2", "I am").await;
+    ann.until_rev(id, 3).await;
+    cem.until_rev(id, 3).await;
+    assert_eq!(status(&mut ann, "bob").await, "unknown");
+
+    nodes.redis.revive();
+    while status(&mut ann, "bob").await != "online" {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // What crosses the bus comes as an event, what the sweep finds as changes.
+    for number in 3.. {
+        ann.say(id, &number.to_string(), "again").await;
+        let change = bob.until(|event| event["conversation_id"] == id.to_string()).await;
+        if change["type"] == "message.sent" {
+            break;
+        }
+        assert!(number < 30, "nothing is live again");
+    }
+    bob.follower.assert_dense(id);
+}
