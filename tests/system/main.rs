@@ -13,6 +13,7 @@ mod hooks;
 mod intruders;
 mod load;
 mod locks;
+mod nodes;
 mod ordering;
 mod outage;
 mod policy;
