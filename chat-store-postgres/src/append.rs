@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use sqlx::Row;
 use crate::{
     batch::{Columns, calls},
     connection::Conn,
-    database::Database,
+    database::{Database, MOMENT, in_time},
     error::Fault,
     history,
     rows::{signed, unsigned},
@@ -39,28 +40,63 @@ pub(crate) enum Locks {
 /// lock in one order; a host's own may, and so does a pool whose isolation level is not the usual one.
 const CONFLICTS: u32 = 5;
 
-/// Appends a batch, after waiting no longer than `wait` for locks. The answers come in its order.
-pub(crate) async fn append(database: &Database, batch: &[Append], wait: Duration) -> Vec<Outcome> {
+/// Appends a batch, and waits a moment for locks. The answers come in its order.
+pub(crate) async fn briefly(database: &Database, batch: &[Append]) -> Vec<Outcome> {
+    append(database, &batch.iter().collect::<Vec<_>>(), MOMENT).await
+}
+
+/// Appends a batch, and waits for locks as long as the store is told to.
+pub(crate) async fn patiently(
+    database: &Database,
+    batch: &[Append],
+) -> Vec<Result<Appended, Fault>> {
+    let mut outcomes = briefly(database, batch).await;
+    let locked: Vec<usize> = (0..batch.len()).filter(|&place| outcomes[place].is_none()).collect();
+    if !locked.is_empty()
+        && let Ok(_place) = database.place_to_wait().await
+    {
+        let appends: Vec<&Append> = locked.iter().map(|&place| &batch[place]).collect();
+        let stored = append(database, &appends, database.config().lock_timeout).await;
+        for (place, outcome) in locked.into_iter().zip(stored) {
+            outcomes[place] = outcome;
+        }
+    }
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(Fault::locked()))).collect()
+}
+
+async fn append(database: &Database, batch: &[&Append], wait: Duration) -> Vec<Outcome> {
     let mut outcomes: Vec<Outcome> = vec![None; batch.len()];
-    let mut left_out: HashSet<ConversationId> = HashSet::new();
+    let mut left_out = LeftOut::default();
     for call in calls(batch) {
-        // What comes after a message that was left out must not overtake it.
-        let call: Vec<usize> = call
-            .into_iter()
-            .filter(|&place| !left_out.contains(&batch[place].conversation_id))
-            .collect();
-        let appends: Vec<&Append> = call.iter().map(|&place| &batch[place]).collect();
+        let call: Vec<usize> =
+            call.into_iter().filter(|&place| !left_out.holds(batch[place])).collect();
+        let appends: Vec<&Append> = call.iter().map(|&place| batch[place]).collect();
         let stored = run(database, &appends, wait).await;
         for (place, outcome) in call.into_iter().zip(stored) {
-            if outcome.is_none() {
-                left_out.insert(batch[place].conversation_id);
-            }
+            left_out.note(batch[place], &outcome);
             outcomes[place] = outcome;
         }
     }
     outcomes
 }
 
+/// Conversations of which a message was left out: what comes after it must not overtake it.
+#[derive(Default)]
+struct LeftOut(HashSet<ConversationId>);
+
+impl LeftOut {
+    fn holds(&self, append: &Append) -> bool {
+        self.0.contains(&append.conversation_id)
+    }
+
+    fn note(&mut self, append: &Append, outcome: &Outcome) {
+        if outcome.is_none() {
+            self.0.insert(append.conversation_id);
+        }
+    }
+}
+
+/// Makes one call, or one for each message when one of them cannot be stored, so that the others are.
 async fn run(database: &Database, appends: &[&Append], wait: Duration) -> Vec<Outcome> {
     if appends.is_empty() {
         return Vec::new();
@@ -69,15 +105,24 @@ async fn run(database: &Database, appends: &[&Append], wait: Duration) -> Vec<Ou
         Ok(outcomes) => return outcomes,
         Err(fault) => fault,
     };
-    if fault.is_of_data() && appends.len() > 1 {
-        // One of them cannot be stored: each for itself, so that the others are.
-        let mut outcomes = Vec::with_capacity(appends.len());
-        for append in appends {
-            outcomes.extend(Box::pin(run(database, &[*append], wait)).await);
-        }
-        return outcomes;
+    if !fault.is_of_data() || appends.len() == 1 {
+        return vec![Some(Err(fault)); appends.len()];
     }
-    vec![Some(Err(fault)); appends.len()]
+    let mut outcomes = Vec::with_capacity(appends.len());
+    let mut left_out = LeftOut::default();
+    for append in appends {
+        let outcome = if left_out.holds(append) {
+            None
+        } else {
+            match at_once(database, &[*append], wait).await {
+                Ok(mut one) => one.pop().flatten(),
+                Err(fault) => Some(Err(fault)),
+            }
+        };
+        left_out.note(append, &outcome);
+        outcomes.push(outcome);
+    }
+    outcomes
 }
 
 /// Stores them in one round trip, with the session's own isolation level: the locks are right at any. Where
@@ -88,14 +133,15 @@ async fn at_once(
     wait: Duration,
 ) -> Result<Vec<Outcome>, Fault> {
     let mut held = database.acquire().await?;
-    let mut stored = call(&mut held.conn(), appends, Locks::Wait(wait)).await;
     let mut locks = Locks::Wait(wait);
+    let mut stored = in_time(wait, call(&mut held.conn(), appends, locks)).await;
     if stored.as_ref().is_err_and(Fault::is_lock_timeout) {
         // What nobody holds is stored now; nothing was so far. On the same connection, which first lets
         // go of what it had locked itself.
         locks = Locks::Skip;
-        stored = call(&mut held.conn(), appends, locks).await;
+        stored = in_time(wait, call(&mut held.conn(), appends, locks)).await;
     }
+    held.ended(&stored);
     drop(held);
     for attempt in 1..=CONFLICTS {
         if !stored.as_ref().is_err_and(Fault::is_conflict) {
@@ -113,9 +159,10 @@ async fn in_transaction(
     appends: &[&Append],
     locks: Locks,
 ) -> Result<Vec<Outcome>, Fault> {
-    let appends: Vec<Append> = appends.iter().copied().cloned().collect();
+    let appends: Arc<[Append]> = appends.iter().copied().cloned().collect();
     database
         .transact(move |conn| {
+            let appends = Arc::clone(&appends);
             async move { call(conn, &appends.iter().collect::<Vec<_>>(), locks).await }.boxed()
         })
         .await

@@ -16,12 +16,12 @@ use crate::{
 
 /// Splits a batch into calls, as places in it. In one call no key comes twice and no message answers another of
 /// the same call; what follows such a one in its conversation comes later too, so that the order stands.
-pub(crate) fn calls(batch: &[Append]) -> Vec<Vec<usize>> {
+pub(crate) fn calls(batch: &[&Append]) -> Vec<Vec<usize>> {
     let mut calls = Vec::new();
     let mut rest: Vec<usize> = (0..batch.len()).collect();
     while !rest.is_empty() {
         let mut call = Call::default();
-        let (now, later) = rest.into_iter().partition(|&place| call.takes(&batch[place]));
+        let (now, later) = rest.into_iter().partition(|&place| call.takes(batch[place]));
         calls.push(now);
         rest = later;
     }

@@ -17,6 +17,7 @@ use crate::{
 };
 
 /// A change and who asks for it.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) id: ConversationId,
     pub(crate) actor: Option<UserId>,

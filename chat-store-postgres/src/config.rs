@@ -67,7 +67,8 @@ impl PostgresConfig {
     }
 
     /// How long a write waits for a conversation that somebody else has locked, such as a transaction of the
-    /// host's own, before it answers a retryable error. At least 1 ms. Defaults to 5 s.
+    /// host's own, before it answers a retryable error. Those who wait take a quarter of the pool at most. At least
+    /// 1 ms. Defaults to 5 s.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout.max(Duration::from_millis(1));
@@ -75,7 +76,7 @@ impl PostgresConfig {
     }
 
     /// Batches of messages that the engine commits at once, each of its own conversations, at least 1. Each takes
-    /// a connection. Defaults to 2.
+    /// a connection, and together no more than half of the pool's. Defaults to 2.
     #[must_use]
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.max(1);

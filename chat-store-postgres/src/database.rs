@@ -1,12 +1,16 @@
 //! The pool, and how calls run on it.
 
-use std::{str::FromStr, time::Duration};
+use std::{future::Future, str::FromStr, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use parlor_core::{BackendError, BackendErrorKind};
+use parlor_core::BackendError;
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
 };
 
 use crate::{
@@ -18,6 +22,15 @@ use crate::{
 
 /// A connection that was idle for longer is tried before it is used: the server may have been restarted.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// How long that may take.
+const PING: Duration = Duration::from_secs(1);
+
+/// How long a lock of somebody else's is waited for at first.
+pub(crate) const MOMENT: Duration = Duration::from_millis(100);
+
+/// How long a statement may take besides waiting for locks. A server that was silent for longer is given up.
+const WORK: Duration = Duration::from_secs(5);
 
 /// The errors name the part at fault and not the URL, which may hold a password.
 fn options(url: &str) -> Result<PgConnectOptions, Fault> {
@@ -48,18 +61,18 @@ pub(crate) struct Database {
     pool: PgPool,
     schema: Schema,
     config: PostgresConfig,
+    /// Places of those who wait for locks of somebody else's.
+    waiting: Arc<Semaphore>,
 }
 
 impl Database {
     /// Connects by URL with a pool of the store's own.
     pub(crate) async fn connect(url: &str, config: PostgresConfig) -> Result<Self, Fault> {
-        let options = options(url)?.application_name("parlor");
+        // No floats are used, and poolers refuse a setting that they do not know.
+        let options = options(url)?.application_name("parlor").extra_float_digits(None);
         // The pool would only say that it had to wait: the first connection tells what is wrong.
-        let first =
-            tokio::time::timeout(config.acquire_timeout, PgConnection::connect_with(&options));
-        let first = first.await.map_err(|_| {
-            Fault::new(BackendErrorKind::Unavailable, "the server does not answer")
-        })??;
+        let first = timeout(config.acquire_timeout, PgConnection::connect_with(&options));
+        let first = first.await.map_err(|_| Fault::silent())??;
         first.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.connections)
@@ -68,7 +81,7 @@ impl Database {
             .before_acquire(|conn, meta| {
                 Box::pin(async move {
                     if meta.idle_for > FRESH {
-                        conn.ping().await?;
+                        return Ok(timeout(PING, conn.ping()).await.is_ok_and(|pong| pong.is_ok()));
                     }
                     Ok(true)
                 })
@@ -81,7 +94,8 @@ impl Database {
     pub(crate) async fn on(pool: PgPool, config: PostgresConfig) -> Result<Self, Fault> {
         let schema = Schema::new(&config.schema)?;
         schema::prepare(&pool, &schema, config.migrate).await?;
-        Ok(Self { pool, schema, config })
+        let waiting = Arc::new(Semaphore::new(half(&pool).div_ceil(2)));
+        Ok(Self { pool, schema, config, waiting })
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -101,6 +115,11 @@ impl Database {
         Ok(Held::new(self.pool.acquire().await?, self.schema.clone()))
     }
 
+    /// Batches that may be appended at once: they leave at least half of the pool to others.
+    pub(crate) fn lanes(&self) -> usize {
+        self.config.lanes.min(half(&self.pool))
+    }
+
     /// Runs a transaction of a trait's method.
     pub(crate) async fn write<T, F>(
         &self,
@@ -108,27 +127,73 @@ impl Database {
         work: F,
     ) -> Result<T, BackendError>
     where
-        F: for<'a, 'c> FnOnce(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
+        F: for<'a, 'c> Fn(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>>
+            + Send
+            + Sync
+            + 'static,
         T: Send + 'static,
     {
         self.transact(work).await.map_err(|fault| fault.during(operation))
     }
 
     /// Runs a transaction, in a task of its own: whoever asked may go away, and it is done or undone as a whole.
+    ///
+    /// What somebody else has locked is waited for a moment, and then with few others, so that those who wait for
+    /// one conversation do not take the connections of all.
     pub(crate) async fn transact<T, F>(&self, work: F) -> Result<T, Fault>
     where
-        F: for<'a, 'c> FnOnce(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>> + Send + 'static,
+        F: for<'a, 'c> Fn(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>>
+            + Send
+            + Sync
+            + 'static,
         T: Send + 'static,
     {
         let database = self.clone();
         let done = tokio::spawn(async move {
-            // Made of constants and a number.
-            let begin = AssertSqlSafe(begin(database.config.lock_timeout));
-            let mut transaction = database.pool.begin_with(begin).await?;
-            let done = work(&mut Conn::new(&mut transaction, &database.schema)).await?;
-            transaction.commit().await.map_err(|error| Fault::from(error).at_commit())?;
-            Ok(done)
+            match database.once(MOMENT, &work).await {
+                Err(fault) if fault.is_lock_timeout() => {
+                    let _place = database.place_to_wait().await?;
+                    database.once(database.config.lock_timeout, &work).await
+                }
+                Err(fault) if fault.is_conflict() => database.once(MOMENT, &work).await,
+                done => done,
+            }
         });
         done.await.unwrap_or_else(|error| Err(Fault::interrupted(error)))
     }
+
+    async fn once<T, F>(&self, lock_timeout: Duration, work: &F) -> Result<T, Fault>
+    where
+        F: for<'a, 'c> Fn(&'a mut Conn<'c>) -> BoxFuture<'a, Result<T, Fault>> + Sync,
+    {
+        let mut held = self.acquire().await?;
+        let running = held.transaction(begin(lock_timeout), work);
+        let done = in_time(lock_timeout, running).await;
+        held.ended(&done);
+        done
+    }
+
+    /// Leave to hold a connection while waiting for a lock of somebody else's.
+    ///
+    /// # Errors
+    /// That of a lock that is held for too long.
+    pub(crate) async fn place_to_wait(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        match timeout(self.config.lock_timeout, self.waiting.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            // It is never closed.
+            Ok(Err(_)) | Err(_) => Err(Fault::locked()),
+        }
+    }
+}
+
+/// Waits for the server no longer than it may wait for a lock, and some time to work.
+pub(crate) async fn in_time<T>(
+    lock_timeout: Duration,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    timeout(lock_timeout + WORK, work).await.unwrap_or_else(|_| Err(Fault::silent()))
+}
+
+fn half(pool: &PgPool) -> usize {
+    usize::try_from(pool.options().get_max_connections() / 2).unwrap_or(usize::MAX).max(1)
 }

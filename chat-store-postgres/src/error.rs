@@ -61,6 +61,22 @@ impl Fault {
         self.state.is_some_and(|state| matches!(&state, b"40001" | b"40P01"))
     }
 
+    /// The server has answered, so the connection is as good as before.
+    pub(crate) fn is_an_answer(&self) -> bool {
+        self.state.is_some_and(|state| !matches!(&state[..2], b"08" | b"57"))
+    }
+
+    /// Somebody else holds a conversation's lock for longer than we wait.
+    pub(crate) fn locked() -> Self {
+        let reason = "the conversation is locked by another transaction";
+        Self::new(BackendErrorKind::Unavailable, reason)
+    }
+
+    /// The server did not answer in time; what it did nobody knows.
+    pub(crate) fn silent() -> Self {
+        Self::new(BackendErrorKind::Unavailable, "the server does not answer")
+    }
+
     /// One of the rows cannot be stored; others can.
     pub(crate) fn is_of_data(&self) -> bool {
         self.of_data

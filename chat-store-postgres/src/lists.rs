@@ -243,9 +243,12 @@ pub(crate) const DIRECT_PEERS: &str = "
     SELECT user_id FROM (
         SELECT DISTINCT ON (p.user_id) p.user_id, c.last_activity_at, c.number
         FROM parlor.members m
-        JOIN parlor.conversations c ON c.number = m.conversation AND c.kind = $2
-        JOIN parlor.members p ON p.conversation = m.conversation
-        WHERE m.user_id = $1 AND p.user_id <> $1
+        CROSS JOIN LATERAL (
+            SELECT * FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
+        CROSS JOIN LATERAL (
+            SELECT p.user_id FROM parlor.members p
+            WHERE p.conversation = m.conversation AND p.user_id <> $1 AND c.kind = $2 LIMIT 1) AS p
+        WHERE m.user_id = $1
         ORDER BY p.user_id, c.last_activity_at DESC, c.number DESC) AS peers
     ORDER BY last_activity_at DESC, number DESC LIMIT $3";
 
@@ -259,13 +262,16 @@ pub(crate) async fn direct_peers(
     rows.iter().map(|row| user_id(row.try_get(0)?)).collect()
 }
 
-/// Those of the users `$2` who are in a conversation with `$1`.
+/// Those of the users `$2` who are in a conversation with `$1`: the first that is found is enough. The offset keeps the
+/// members of all of one's conversations from being gone through.
 pub(crate) const SHARING: &str = "
     SELECT DISTINCT a.user_id FROM unnest($2::text[]) AS a (user_id)
     WHERE EXISTS (
-        SELECT 1 FROM parlor.members theirs JOIN parlor.members mine
-            ON mine.conversation = theirs.conversation AND mine.user_id = $1
-        WHERE theirs.user_id = a.user_id)";
+        SELECT 1 FROM parlor.members theirs
+        WHERE theirs.user_id = a.user_id AND EXISTS (
+            SELECT 1 FROM parlor.members mine
+            WHERE mine.conversation = theirs.conversation AND mine.user_id = $1 OFFSET 0)
+        OFFSET 0)";
 
 pub(crate) async fn sharing(
     conn: &mut Conn<'_>,

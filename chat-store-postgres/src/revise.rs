@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// A revision and who asks for it.
+#[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) conversation_id: ConversationId,
     pub(crate) message_id: MessageId,

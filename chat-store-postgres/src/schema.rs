@@ -82,9 +82,10 @@ impl Schema {
     }
 }
 
-/// The whole schema as one script, for a role that may create a schema, when the store's own role may not. A
-/// store that opens such a database finds nothing to do. The store's role then needs `USAGE` on the schema, and
-/// `SELECT`, `INSERT`, `UPDATE` and `DELETE` on its tables.
+/// The whole schema as one script, for a role that may create a schema, when the store's own role may not. It
+/// brings an older schema up to date and leaves a current one as it is; a store that opens such a database finds
+/// nothing to do. The store's role then needs `USAGE` on the schema, and `SELECT`, `INSERT`, `UPDATE` and
+/// `DELETE` on its tables.
 ///
 /// # Errors
 /// [`BackendErrorKind::Configuration`] for a name that [`crate::PostgresConfig::schema`] does not allow.
@@ -92,10 +93,16 @@ pub fn schema_sql(name: &str) -> Result<String, parlor_core::BackendError> {
     let schema = Schema::new(name).map_err(|fault| fault.during("schema_sql"))?;
     let mut script = format!("BEGIN;\n{};\n{}", create(&schema), schema.named(TABLE));
     for migration in MIGRATIONS {
-        script.push_str(&schema.named(migration.sql));
-        script.push_str(&record(&schema, migration));
+        script.push_str(&format!(
+            "\nDO $migration$ BEGIN\nIF NOT EXISTS (SELECT 1 FROM \"{}\".migrations WHERE version = {}) THEN\n{}{}\
+             END IF;\nEND $migration$;\n",
+            schema.name,
+            migration.version,
+            schema.named(migration.sql),
+            record(&schema, migration),
+        ));
     }
-    script.push_str("COMMIT;\n");
+    script.push_str("\nCOMMIT;\n");
     Ok(script)
 }
 
@@ -128,7 +135,9 @@ pub(crate) async fn prepare(
         return Err(missing(schema, "it was opened without leave to migrate"));
     }
     drop(conn);
-    let mut transaction = pool.begin().await?;
+    // Whoever waits for another node must see what that one made, whatever level the pool has.
+    let mut transaction =
+        pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
     migrate(&mut transaction, schema).await.map_err(|fault| {
         if fault.kind() == BackendErrorKind::Configuration {
             missing(schema, fault.during("migrate"))

@@ -1,11 +1,9 @@
 //! The store: each trait method hands its work to a connection.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures::FutureExt;
 use parlor_core::{
-    BackendError, BackendErrorKind, Timestamp,
+    BackendError, Timestamp,
     model::{
         Conversation, ConversationId, ConversationSummary, Cursor, DirectKey, Member, Message,
         MessageId, UserId,
@@ -30,9 +28,6 @@ use crate::{
     error::Fault,
     history, lists, private, revise, unread,
 };
-
-/// How long [`MessageStore::try_append`] waits for a lock.
-const MOMENT: Duration = Duration::from_millis(100);
 
 /// Chat in a PostgreSQL database, shared by as many nodes as open it. Clones share the pool.
 #[derive(Debug, Clone)]
@@ -138,20 +133,19 @@ fn unanswered() -> Fault {
     Fault::corrupt("a message without an answer")
 }
 
-fn still_locked() -> Fault {
-    Fault::new(BackendErrorKind::Unavailable, "the conversation is locked by another transaction")
-}
-
 #[async_trait]
 impl ConversationStore for PostgresStore {
     async fn create(&self, new: NewConversation) -> Result<Created, BackendError> {
-        self.database.write("create", |conn| conversations::create(conn, new).boxed()).await
+        self.database
+            .write("create", move |conn| conversations::create(conn, new.clone()).boxed())
+            .await
     }
 
     async fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, BackendError> {
         const NAME: &str = "conversation";
         let mut held = self.acquire(NAME).await?;
-        conversations::by_id(&mut held.conn(), id).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::by_id(&mut held.conn(), id).await;
+        held.answer(NAME, outcome)
     }
 
     async fn conversation_by_number(
@@ -160,13 +154,15 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Option<ConversationId>, BackendError> {
         const NAME: &str = "conversation_by_number";
         let mut held = self.acquire(NAME).await?;
-        conversations::by_number(&mut held.conn(), number).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::by_number(&mut held.conn(), number).await;
+        held.answer(NAME, outcome)
     }
 
     async fn direct(&self, key: &DirectKey) -> Result<Option<Conversation>, BackendError> {
         const NAME: &str = "direct";
         let mut held = self.acquire(NAME).await?;
-        conversations::by_key(&mut held.conn(), key).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::by_key(&mut held.conn(), key).await;
+        held.answer(NAME, outcome)
     }
 
     async fn members(
@@ -178,7 +174,7 @@ impl ConversationStore for PostgresStore {
         const NAME: &str = "members";
         let mut held = self.acquire(NAME).await?;
         let members = conversations::members(&mut held.conn(), id, after, limit).await;
-        members.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, members)
     }
 
     async fn member(
@@ -188,7 +184,8 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Option<Member>, BackendError> {
         const NAME: &str = "member";
         let mut held = self.acquire(NAME).await?;
-        conversations::member(&mut held.conn(), id, user).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::member(&mut held.conn(), id, user).await;
+        held.answer(NAME, outcome)
     }
 
     async fn change(
@@ -201,7 +198,7 @@ impl ConversationStore for PostgresStore {
     ) -> Result<ChangeOutcome, BackendError> {
         let actor = actor.cloned();
         let asked = change::Asked { id, actor, change, max_members, now };
-        self.database.write("change", |conn| change::change(conn, asked).boxed()).await
+        self.database.write("change", move |conn| change::change(conn, asked.clone()).boxed()).await
     }
 
     async fn memberships(
@@ -213,7 +210,7 @@ impl ConversationStore for PostgresStore {
         const NAME: &str = "memberships";
         let mut held = self.acquire(NAME).await?;
         let memberships = lists::memberships(&mut held.conn(), user, after, limit).await;
-        memberships.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, memberships)
     }
 
     async fn arrivals(
@@ -225,7 +222,7 @@ impl ConversationStore for PostgresStore {
         const NAME: &str = "arrivals";
         let mut held = self.acquire(NAME).await?;
         let arrivals = lists::arrivals(&mut held.conn(), since, after.cloned(), limit).await;
-        arrivals.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, arrivals)
     }
 
     async fn list(
@@ -235,7 +232,8 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Vec<ConversationSummary>, BackendError> {
         const NAME: &str = "list";
         let mut held = self.acquire(NAME).await?;
-        lists::list(&mut held.conn(), user, query).await.map_err(|fault| fault.during(NAME))
+        let outcome = lists::list(&mut held.conn(), user, query).await;
+        held.answer(NAME, outcome)
     }
 
     async fn summary(
@@ -247,7 +245,7 @@ impl ConversationStore for PostgresStore {
         const NAME: &str = "summary";
         let mut held = self.acquire(NAME).await?;
         let summary = lists::summary(&mut held.conn(), id, user, unread_cap).await;
-        summary.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, summary)
     }
 
     async fn change_private(
@@ -260,7 +258,7 @@ impl ConversationStore for PostgresStore {
         let user = user.clone();
         self.database
             .write("change_private", move |conn| {
-                private::change(conn, id, user, change, unread_cap).boxed()
+                private::change(conn, id, user.clone(), change.clone(), unread_cap).boxed()
             })
             .await
     }
@@ -275,9 +273,8 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Option<PrivateDelta>, BackendError> {
         const NAME: &str = "private_changes";
         let mut held = self.acquire(NAME).await?;
-        let mut conn = held.conn();
-        let changes = private::changes(&mut conn, id, user, since, limit, unread_cap).await;
-        changes.map_err(|fault| fault.during(NAME))
+        let changes = private::changes(&mut held.conn(), id, user, since, limit, unread_cap).await;
+        held.answer(NAME, changes)
     }
 
     async fn heads(
@@ -286,52 +283,55 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Vec<(ConversationId, u64)>, BackendError> {
         const NAME: &str = "heads";
         let mut held = self.acquire(NAME).await?;
-        lists::heads(&mut held.conn(), ids).await.map_err(|fault| fault.during(NAME))
+        let outcome = lists::heads(&mut held.conn(), ids).await;
+        held.answer(NAME, outcome)
     }
 
     async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
         const NAME: &str = "direct_peers";
         let mut held = self.acquire(NAME).await?;
-        lists::direct_peers(&mut held.conn(), user, limit).await.map_err(|fault| fault.during(NAME))
+        let outcome = lists::direct_peers(&mut held.conn(), user, limit).await;
+        held.answer(NAME, outcome)
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {
         const NAME: &str = "sharing";
         let mut held = self.acquire(NAME).await?;
-        lists::sharing(&mut held.conn(), user, others).await.map_err(|fault| fault.during(NAME))
+        let outcome = lists::sharing(&mut held.conn(), user, others).await;
+        held.answer(NAME, outcome)
     }
 
     async fn epoch(&self) -> Result<Uuid, BackendError> {
         const NAME: &str = "epoch";
         let mut held = self.acquire(NAME).await?;
-        conversations::epoch(&mut held.conn()).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::epoch(&mut held.conn()).await;
+        held.answer(NAME, outcome)
     }
 
     async fn ping(&self) -> Result<(), BackendError> {
         const NAME: &str = "ping";
         let mut held = self.acquire(NAME).await?;
-        conversations::ping(&mut held.conn()).await.map_err(|fault| fault.during(NAME))
+        let outcome = conversations::ping(&mut held.conn()).await;
+        held.answer(NAME, outcome)
     }
 }
 
 #[async_trait]
 impl MessageStore for PostgresStore {
     fn lanes(&self) -> usize {
-        self.database.config().lanes
+        self.database.lanes()
     }
 
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, BackendError>> {
-        let wait = self.database.config().lock_timeout;
-        let outcomes = append::append(&self.database, &batch, wait).await;
-        outcomes
+        append::patiently(&self.database, &batch)
+            .await
             .into_iter()
-            .map(|outcome| outcome.unwrap_or_else(|| Err(still_locked())))
             .map(|outcome| outcome.map_err(|fault| fault.during("append")))
             .collect()
     }
 
     async fn try_append(&self, batch: Vec<Append>) -> Vec<Tried> {
-        let outcomes = append::append(&self.database, &batch, MOMENT).await;
+        let outcomes = append::briefly(&self.database, &batch).await;
         batch
             .into_iter()
             .zip(outcomes)
@@ -352,7 +352,7 @@ impl MessageStore for PostgresStore {
     ) -> Result<ReviseOutcome, BackendError> {
         let actor = actor.cloned();
         let asked = revise::Asked { conversation_id, message_id, actor, revision, now };
-        self.database.write("revise", |conn| revise::revise(conn, asked).boxed()).await
+        self.database.write("revise", move |conn| revise::revise(conn, asked.clone()).boxed()).await
     }
 
     async fn history(
@@ -363,7 +363,7 @@ impl MessageStore for PostgresStore {
         const NAME: &str = "history";
         let mut held = self.acquire(NAME).await?;
         let page = history::page(&mut held.conn(), conversation_id, query).await;
-        page.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, page)
     }
 
     async fn changes(
@@ -374,7 +374,7 @@ impl MessageStore for PostgresStore {
         const NAME: &str = "changes";
         let mut held = self.acquire(NAME).await?;
         let page = changes::changes(&mut held.conn(), conversation_id, query).await;
-        page.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, page)
     }
 
     async fn message(
@@ -385,7 +385,7 @@ impl MessageStore for PostgresStore {
         const NAME: &str = "message";
         let mut held = self.acquire(NAME).await?;
         let message = history::message(&mut held.conn(), message, viewer).await;
-        message.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, message)
     }
 
     async fn pinned(
@@ -396,7 +396,7 @@ impl MessageStore for PostgresStore {
         const NAME: &str = "pinned";
         let mut held = self.acquire(NAME).await?;
         let pinned = history::pinned(&mut held.conn(), conversation_id, viewer.cloned()).await;
-        pinned.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, pinned)
     }
 }
 
@@ -413,7 +413,7 @@ impl CursorStore for PostgresStore {
         let members = batch.len();
         let advanced = self
             .database
-            .write("advance", move |conn| cursors::advance(conn, batch, unread_cap).boxed())
+            .write("advance", move |conn| cursors::advance(conn, batch.clone(), unread_cap).boxed())
             .await;
         match advanced {
             Ok(advanced) => advanced.into_iter().map(Ok).collect(),
@@ -429,7 +429,7 @@ impl CursorStore for PostgresStore {
         const NAME: &str = "cursors";
         let mut held = self.acquire(NAME).await?;
         let cursors = cursors::cursors(&mut held.conn(), conversation_id, limit).await;
-        cursors.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, cursors)
     }
 
     async fn unread_total(
@@ -440,6 +440,6 @@ impl CursorStore for PostgresStore {
         const NAME: &str = "unread_total";
         let mut held = self.acquire(NAME).await?;
         let total = unread::total(&mut held.conn(), user, unread_cap).await;
-        total.map_err(|fault| fault.during(NAME))
+        held.answer(NAME, total)
     }
 }

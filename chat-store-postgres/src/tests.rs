@@ -82,12 +82,14 @@ fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
 /// The plan for any values, as a prepared statement has it after a few runs.
 async fn plan(pool: &PgPool, sql: &str) -> String {
     let parameters = (1..20).take_while(|n| sql.contains(&format!("${n}"))).count();
-    let nulls = vec!["NULL"; parameters].join(", ");
+    explain(pool, sql, "force_generic_plan", &vec!["NULL"; parameters].join(", ")).await
+}
+
+async fn explain(pool: &PgPool, sql: &str, mode: &str, values: &str) -> String {
     let mut conn = pool.acquire().await.unwrap();
-    let prepare =
-        format!("SET plan_cache_mode = force_generic_plan; DEALLOCATE ALL; PREPARE it AS {sql}");
+    let prepare = format!("SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE it AS {sql}");
     raw_sql(AssertSqlSafe(prepare)).execute(&mut *conn).await.unwrap();
-    let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE it ({nulls})"));
+    let explain = AssertSqlSafe(format!("EXPLAIN EXECUTE it ({values})"));
     let lines: Vec<String> =
         query_scalar(explain).persistent(false).fetch_all(&mut *conn).await.unwrap();
     conn.close().await.unwrap();
@@ -101,6 +103,27 @@ async fn hot_queries_go_by_indexes() {
         let plan = plan(store.pool(), sql).await;
         assert!(!plan.contains("Seq Scan"), "{name} scans a table:\n{plan}");
         assert!(plan.contains(index), "{name} does not go by {index}:\n{plan}");
+    }
+}
+
+/// The statements whose cost grows with one user's conversations, with values of a user who is in many.
+fn of_a_user() -> Vec<(&'static str, &'static str, &'static str)> {
+    vec![
+        ("list", &lists::LIST, "'ann', 1000, NULL, NULL, NULL, 50"),
+        ("memberships", lists::MEMBERSHIPS, "'ann', NULL, 1000"),
+        ("direct peers", lists::DIRECT_PEERS, "'ann', 1, 50"),
+        ("sharing", lists::SHARING, "'ann', ARRAY['user1', 'user2', 'nobody']"),
+        ("unread total", &unread::TOTAL, "'ann', 1000"),
+    ]
+}
+
+#[tokio::test]
+async fn who_is_in_many_conversations_reads_no_others() {
+    let store = filled().await;
+    for (name, sql, values) in of_a_user() {
+        let plan = explain(store.pool(), sql, "force_custom_plan", values).await;
+        assert!(!plan.contains("Seq Scan"), "{name} scans a table:\n{plan}");
+        assert!(!plan.contains("Hash Join"), "{name} reads a whole table:\n{plan}");
     }
 }
 

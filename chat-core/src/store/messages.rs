@@ -274,8 +274,8 @@ pub trait MessageStore: Debug + Send + Sync + 'static {
     /// Appends as [`MessageStore::append`] does, but waits no longer than a moment (some 100 ms) for
     /// conversations that somebody else has locked, such as a transaction of the host's own.
     ///
-    /// - The messages of such a conversation come back, all of them: nothing of theirs is stored, and
-    ///   whoever asks hands them to [`MessageStore::append`] apart from others.
+    /// - The messages of such a conversation come back, from the first that was locked on: nothing of those is
+    ///   stored, and whoever asks hands them to [`MessageStore::append`] apart from others.
     ///
     /// The default waits for everything, which is right where nobody else holds locks.
     async fn try_append(&self, batch: Vec<Append>) -> Vec<Tried> {

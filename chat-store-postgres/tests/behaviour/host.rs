@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use parlor_core::{
     Chat, Resume,
     event::{Change, ChangeBody, Event},
-    model::{ConversationId, Identity, MessageKind, NewMessage},
-    store::{Appended, ConversationStore, MessageStore, Tried},
+    model::{ConversationId, Identity, MessageKind, NewMessage, ReactionKey},
+    store::{Appended, ConversationStore, MessageStore, ReviseOutcome, Revision, Tried},
 };
 use parlor_store_postgres::{PostgresConfig, PostgresStore};
 use sqlx::PgPool;
@@ -117,6 +117,38 @@ async fn a_lock_that_is_held_too_long_is_a_retryable_error_of_its_own_conversati
     fresh(outcomes.next().unwrap().unwrap());
     tx.rollback().await.unwrap();
     assert_eq!(fresh(append(&store, message(held, "a", "waits")).await).seq, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_for_one_conversation_leave_connections_to_all_others() {
+    let (store, pool, held) = booking().await;
+    let free = group(&store).await;
+    let mut tx = pool.begin().await.unwrap();
+    let first = fresh(store.append_in(&mut tx, message(held, "h", "by the host")).await.unwrap());
+    let reactions = (0..20).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let key = ReactionKey::new(format!("r{n}")).unwrap();
+            let react = Revision::React { key, on: true, max_distinct: 50 };
+            store.revise(held, first.id, Some(&user("ann")), react, first.created_at).await
+        })
+    });
+    let reactions: Vec<_> = reactions.collect();
+    for n in 0..50 {
+        timeout(Duration::from_secs(2), store.ping()).await.expect("a free connection").unwrap();
+        let sent = store.append(vec![message(free, &n.to_string(), "goes")]);
+        let sent = timeout(Duration::from_secs(2), sent).await.expect("a free connection");
+        assert!(sent[0].is_ok(), "{sent:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tx.commit().await.unwrap();
+    for reaction in reactions {
+        // All of them, or to be tried again: twenty behind one lock may be more than the time allows.
+        match timeout(SOON, reaction).await.unwrap().unwrap() {
+            Ok(outcome) => assert!(matches!(outcome, ReviseOutcome::Changed(_)), "{outcome:?}"),
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The schema: made once, whoever comes first; never half; never where it may not be.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use futures::future::join_all;
 use parlor_core::{
@@ -12,6 +12,7 @@ use parlor_core::{
     },
 };
 use parlor_store_postgres::{MIGRATIONS, PostgresConfig, PostgresStore, schema_sql};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{SOON, append, bodies, database, fresh, group, host, message, user};
 
@@ -50,6 +51,36 @@ async fn ten_nodes_that_start_at_once_make_one_schema() {
     let applied = psql(&url, "SELECT count(*) FROM parlor.migrations");
     assert_eq!(applied, MIGRATIONS.len().to_string());
     no_lock_is_left(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pools_of_another_isolation_level_make_one_schema_too() {
+    let url = database();
+    let nodes = (0..5).map(|_| {
+        let options = PgConnectOptions::from_str(&url).unwrap();
+        let options = options.options([("default_transaction_isolation", "serializable")]);
+        let pool = PgPoolOptions::new().max_connections(1);
+        tokio::spawn(async move {
+            PostgresStore::new(pool.connect_with(options).await.unwrap()).await.unwrap()
+        })
+    });
+    for node in join_all(nodes).await {
+        node.unwrap().epoch().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_script_makes_the_schema_and_brings_an_older_one_up_to_date() {
+    let url = database();
+    let script = schema_sql("parlor").unwrap();
+    psql(&url, &script);
+    // What an older release left: without the last step.
+    psql(&url, "DROP FUNCTION parlor.append; DELETE FROM parlor.migrations WHERE version > 1");
+    psql(&url, &script);
+    psql(&url, &script);
+    let config = PostgresConfig::new().migrate(false);
+    let store = PostgresStore::connect_with(&url, config).await.unwrap();
+    fresh(append(&store, message(group(&store).await, "a", "hello")).await);
 }
 
 #[tokio::test]

@@ -84,6 +84,33 @@ async fn a_connection_cut_in_the_middle_doubles_nothing_and_loses_nothing() {
     assert_eq!(store.conversation(id).await.unwrap().unwrap().rev, 11);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_given_up_and_its_successor_found() {
+    let server = Postgres::start().unwrap();
+    let url = server.database();
+    let proxy = Proxy::start(server.address()).unwrap();
+    let through = url.replace(&server.address().to_string(), &proxy.address().to_string());
+    // Waits short enough for a test: a statement may take the time for locks and five seconds.
+    let config = PostgresConfig::new().connections(2).lock_timeout(Duration::from_millis(100));
+    let store = PostgresStore::connect_with(&through, config).await.unwrap();
+    let id = group(&store).await;
+    fresh(append(&store, message(id, "a", "before")).await);
+    // Both connections are in use when the server's host is lost.
+    let reads = [store.conversation(id), store.conversation(id)];
+    for read in futures::future::join_all(reads).await {
+        read.unwrap();
+    }
+    proxy.abandon();
+    // A read that its caller gives up, and a send that the store gives up.
+    let given_up = timeout(Duration::from_millis(100), store.conversation(id)).await;
+    assert!(given_up.is_err(), "nobody answers on this path");
+    send_until_stored(&store, message(id, "b", "after")).await;
+    for _ in 0..4 {
+        store.conversation(id).await.unwrap();
+    }
+    assert_eq!(bodies(&store, id).await, ["before", "after"]);
+}
+
 /// Spread over a few milliseconds.
 fn somewhere(round: u64) -> u64 {
     (round * 2_654_435_761) % 4_000

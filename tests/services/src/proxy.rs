@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -30,6 +30,8 @@ pub struct Proxy {
 struct Path {
     target: SocketAddr,
     state: AtomicU8,
+    /// Connections of an earlier age are silent for ever.
+    age: AtomicU64,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -42,8 +44,12 @@ impl Proxy {
         let wrong = |error: std::io::Error| format!("proxy: {error}");
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
-        let path =
-            Arc::new(Path { target, state: AtomicU8::new(OPEN), streams: Mutex::new(Vec::new()) });
+        let path = Arc::new(Path {
+            target,
+            state: AtomicU8::new(OPEN),
+            age: AtomicU64::new(0),
+            streams: Mutex::default(),
+        });
         let served = Arc::clone(&path);
         thread::spawn(move || served.serve(&listener));
         Ok(Self { address, path })
@@ -58,6 +64,12 @@ impl Proxy {
     /// [`Self::heal`] what was sent arrives, as after an outage of the network.
     pub fn black_hole(&self) {
         self.path.state.store(BLACK_HOLE, Ordering::SeqCst);
+    }
+
+    /// Silences all connections for ever without closing them, as when a host is lost and another one takes its
+    /// address: only new connections get through.
+    pub fn abandon(&self) {
+        self.path.age.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Closes all connections, and new ones at once.
@@ -125,15 +137,22 @@ impl Path {
             self.close();
         }
         let back = Arc::clone(&self);
-        thread::spawn(move || back.pass(from_server, client));
-        self.pass(from_client, server);
+        let age = self.age.load(Ordering::SeqCst);
+        thread::spawn(move || back.pass(from_server, client, age));
+        self.pass(from_client, server, age);
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    /// Whether nothing gets through now for connections of this age.
+    fn swallows(&self, age: u64) -> bool {
+        let abandoned = self.state() != GONE && age < self.age.load(Ordering::SeqCst);
+        abandoned || self.state() == BLACK_HOLE
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, age: u64) {
         let mut bytes = vec![0; 64 * 1024];
         let _ = from.set_read_timeout(Some(TICK));
         loop {
-            while self.state() == BLACK_HOLE {
+            while self.swallows(age) {
                 thread::sleep(TICK);
             }
             let read = match from.read(&mut bytes) {
@@ -147,7 +166,7 @@ impl Path {
                 Err(_) => break,
             };
             // Read before the hole opened, so it is swallowed until the hole closes.
-            while self.state() == BLACK_HOLE {
+            while self.swallows(age) {
                 thread::sleep(TICK);
             }
             if to.write_all(&bytes[..read]).is_err() {
