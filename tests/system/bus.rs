@@ -101,6 +101,26 @@ async fn a_lost_event_is_found_by_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_added_on_another_node_hears_of_what_is_sent_right_after() {
+    let (nodes, _hub, _) = nodes(3, Duration::ZERO).await;
+    let id = group(&nodes[0], &["ann"]).await;
+    let mut ann = Device::connect(&nodes[0], identity("ann")).await;
+    let mut bob = Device::connect(&nodes[2], identity("bob")).await;
+    // The first node has looked up whom to tell.
+    let sender = nodes[0].as_user(identity("ann"));
+    sender.send(id, text("alone")).await.unwrap();
+    nodes[1].as_user(identity("ann")).add_members(id, vec![user("bob")]).await.unwrap();
+    // It has heard that they are two now, and sends at once; a room made just now is not asked for.
+    while ann.follower.copy(id).rev < 3 {
+        ann.next().await.unwrap();
+    }
+    bob.until_type("members.changed").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sender.send(id, text("together")).await.unwrap();
+    bob.until_body(id, "together").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_sweep_a_lost_last_event_stays_lost() {
     // The counterpart of the test above it: shows that the sweep is what finds the last event.
     let (nodes, hub, _) = nodes(2, Duration::ZERO).await;

@@ -124,8 +124,9 @@ impl Node {
         });
         match tokio::time::timeout(self.config.store_deadline, task).await {
             Ok(Ok(result)) => result,
-            Ok(Err(failure)) => Err(Error::Internal(
-                BackendError::new(BackendErrorKind::Other, operation).with_source(failure),
+            // It panicked, and how far it came nobody knows.
+            Ok(Err(failure)) => Err(Error::Unavailable(
+                BackendError::new(BackendErrorKind::Unavailable, operation).with_source(failure),
             )),
             Err(late) => Err(Error::Unavailable(
                 BackendError::new(BackendErrorKind::Unavailable, operation).with_source(late),

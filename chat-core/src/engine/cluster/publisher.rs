@@ -37,9 +37,12 @@ enum Job {
     Members(ConversationId, Vec<UserId>, NodeMessage),
     /// To topics.
     Topics(Vec<Topic>, NodeMessage),
+    /// Nothing to tell: this conversation has other members now, as another node said.
+    Forget(ConversationId),
 }
 
-/// Words to all nodes that are kept while the bus is down. No store holds them, so no sweep finds them.
+/// Words to all nodes that wait, and are kept while the bus is down. No store holds them, so no sweep finds them:
+/// they do not share a queue with hints, which may be full.
 const KEPT: usize = 1024;
 /// When those are tried again, if nothing else is published earlier.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -48,16 +51,18 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::engine) struct Publisher {
     jobs: mpsc::Sender<Job>,
+    words: mpsc::Sender<NodeMessage>,
     has_peers: bool,
 }
 
-/// The receiving end, for [`run`].
-pub(in crate::engine) struct Jobs(mpsc::Receiver<Job>);
+/// The receiving ends, for [`run`].
+pub(in crate::engine) struct Jobs(mpsc::Receiver<Job>, mpsc::Receiver<NodeMessage>);
 
 impl Publisher {
     pub(in crate::engine) fn new(has_peers: bool) -> (Self, Jobs) {
         let (jobs, queue) = mpsc::channel(if has_peers { QUEUE } else { 1 });
-        (Self { jobs, has_peers }, Jobs(queue))
+        let (words, said) = mpsc::channel(KEPT);
+        (Self { jobs, words, has_peers }, Jobs(queue, said))
     }
 
     fn queue(&self, job: impl FnOnce() -> Job) {
@@ -107,7 +112,17 @@ impl Publisher {
     }
 
     pub(in crate::engine) fn nodes(&self, message: NodeMessage) {
-        self.queue(|| Job::Topics(vec![Topic::Nodes], message));
+        if self.has_peers && self.words.try_send(message).is_err() {
+            tracing::error!(
+                "too many revocations wait for the bus: other nodes were not told of one"
+            );
+            metrics::counter!("parlor_bus_dropped_total").increment(1);
+        }
+    }
+
+    /// Another node changed who belongs to a conversation.
+    pub(in crate::engine) fn forget(&self, id: ConversationId) {
+        self.queue(|| Job::Forget(id));
     }
 }
 
@@ -121,11 +136,11 @@ enum Roster {
 /// Starts the publishing task. It ends with the engine, after what was queued.
 pub(in crate::engine) fn run(node: &Arc<Node>, jobs: Jobs, life: &Life) {
     if node.publisher.has_peers {
-        tokio::spawn(serve(Arc::clone(node), jobs.0, life.clone()));
+        tokio::spawn(serve(Arc::clone(node), jobs, life.clone()));
     }
 }
 
-async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
+async fn serve(node: Arc<Node>, Jobs(mut jobs, mut words): Jobs, mut life: Life) {
     let mut rosters = Rosters::new();
     let mut batch = Vec::new();
     let mut kept: Vec<Publication> = Vec::new();
@@ -137,6 +152,7 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
                     return;
                 }
             }
+            Some(word) = words.recv() => batch.push(Job::Topics(vec![Topic::Nodes], word)),
             () = life.ended(), if !jobs.is_closed() => {
                 jobs.close();
                 continue;
@@ -148,6 +164,7 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
             let (topics, message) = match job {
                 Job::Topics(topics, message) => (topics, message),
                 Job::Members(id, besides, message) => (address(&rosters, id, besides), message),
+                Job::Forget(_) => continue,
             };
             publications.push(Publication { topics, payload: encode(node.id, &message) });
         }
@@ -166,6 +183,11 @@ async fn serve(node: Arc<Node>, mut jobs: mpsc::Receiver<Job>, mut life: Life) {
 
 /// Reads the lists of members that these jobs need and that are not known, or not any more.
 async fn look_up(node: &Node, rosters: &mut Rosters, batch: &[Job]) {
+    for job in batch {
+        if let Job::Forget(id) = job {
+            rosters.remove(id);
+        }
+    }
     let mut wanted = HashSet::new();
     for job in batch {
         let Job::Members(id, besides, _) = job else { continue };

@@ -100,7 +100,8 @@ async fn write(node: &Arc<Node>, pending: HashMap<(ConversationId, UserId), Pend
     let outcomes = tokio::spawn(async move { store.advance(batch, cap).await }).await;
     let outcomes = match outcomes {
         Ok(outcomes) if outcomes.len() == keys.len() => outcomes,
-        _ => vec![Err(BackendError::new(BackendErrorKind::Other, "advance")); keys.len()],
+        // How far it came nobody knows; the same may be asked again.
+        _ => vec![Err(BackendError::new(BackendErrorKind::Unavailable, "advance")); keys.len()],
     };
     for (((id, user), pending), outcome) in keys.into_iter().zip(pending).zip(outcomes) {
         if let Err(error) = &outcome {

@@ -1,7 +1,7 @@
 //! A lane of the group commit: takes what waits, appends it together, tells the members.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -90,16 +90,19 @@ impl Apart {
             return;
         }
         self.held += 1;
-        self.waiting.entry(send.append.conversation_id).or_default().push(send);
+        let conversation = send.append.conversation_id;
+        match self.waiting.entry(conversation) {
+            Entry::Occupied(mut waiting) => waiting.get_mut().push(send),
+            Entry::Vacant(first) => {
+                first.insert(vec![send]);
+                self.next.push_back(conversation);
+            }
+        }
     }
 
     /// Lets messages whose conversation is locked wait here.
     fn set_aside(&mut self, node: &Arc<Node>, locked: Vec<Waiting>) {
         for send in locked {
-            let conversation = send.append.conversation_id;
-            if !self.waiting.contains_key(&conversation) {
-                self.next.push_back(conversation);
-            }
             self.hold(node, send);
         }
         self.start(node);
@@ -181,8 +184,8 @@ async fn append(node: &Arc<Node>, appends: Vec<Append>, locks: Locks) -> Vec<Tri
     });
     let error = match outcomes.await {
         Ok(outcomes) if outcomes.len() == asked => return outcomes,
-        Ok(_) => BackendError::new(BackendErrorKind::Other, "append"),
         // How far it came nobody knows: with the same key the same may be sent again.
+        Ok(_) => BackendError::new(BackendErrorKind::Unavailable, "append"),
         Err(panic) => BackendError::new(BackendErrorKind::Unavailable, "append").with_source(panic),
     };
     vec![Tried::Answered(Err(error)); asked]

@@ -84,7 +84,12 @@ pub(in crate::engine) fn deliver_aside(node: &Node, id: ConversationId, aside: A
 /// What the other nodes said.
 pub(in crate::engine) fn relay(node: &Arc<Node>, message: NodeMessage) {
     match message {
-        NodeMessage::Change(change) => deliver_change(node, Arc::new(Event::Change(change))),
+        NodeMessage::Change(change) => {
+            if matches!(change.body, ChangeBody::MembersChanged { .. }) {
+                node.publisher.forget(change.conversation_id);
+            }
+            deliver_change(node, Arc::new(Event::Change(change)));
+        }
         NodeMessage::Private(private) => deliver_private(node, private),
         NodeMessage::Ephemeral(aside) => {
             if let Some(id) = aside.event.conversation_id() {
