@@ -111,6 +111,8 @@ async fn chat(options: &Options, cluster: &mut Cluster) -> Result<bool> {
     let since = happened.last().map_or(began, |fault| fault.until);
     see(&records, &circles, &rest, since, "the last fault", &mut wrong).await?;
 
+    // Once more, so that nothing changes while the store is read.
+    let stands_still = settle::settle(&records, &circles, &rest).await?;
     let truth = Truth::read(&rest, &circles).await?;
     let standings = truth::standings(&rest, options.clients).await?;
     verify::verify(&records, &circles, &truth, &standings, &mut wrong);
@@ -119,7 +121,7 @@ async fn chat(options: &Options, cluster: &mut Cluster) -> Result<bool> {
 
     report::faults(&happened, &records, began);
     report::totals(&records);
-    match caught_up {
+    match caught_up.filter(|_| stands_still.is_some()) {
         Some(took) => {
             println!("everybody had everything {:.1} s after the last fault", took.as_secs_f64())
         }

@@ -23,6 +23,8 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(250);
 /// Sends that were begun are acknowledged, and everybody is live, within this time.
 const QUIET: Duration = Duration::from_secs(60);
+/// For so long nothing must have changed.
+const STILL: Duration = Duration::from_secs(1);
 /// The sweep runs every 5 s; after three times that nobody comes to know any more.
 const CATCHING_UP: Duration = Duration::from_secs(15);
 /// A lease holds for 15 s and a user without a device stays for 10 s.
@@ -35,7 +37,8 @@ pub(crate) async fn live(records: &[Arc<Record>]) -> Result<()> {
 }
 
 /// Waits until nobody waits for an acknowledgement and all are live, then until all copies are at the
-/// store's heads; how long that took, if it happened.
+/// store's heads and the heads stand still: an edit or a reaction that was given up by who asked for it may still be
+/// on its way. How long that took, if it happened.
 pub(crate) async fn settle(
     records: &[Arc<Record>],
     circles: &[Circle],
@@ -44,16 +47,29 @@ pub(crate) async fn settle(
     let began = Instant::now();
     let quiet = |record: &Arc<Record>| record.is_live() && record.state.lock().waiting() == 0;
     until(QUIET, || records.iter().all(quiet)).await;
-    let heads = truth::heads(rest, circles).await?;
-    let has_all = |circle: &Circle| {
-        circle.members.iter().all(|&member| {
-            let state = records[member as usize].state.lock();
-            let copy = state.copies.conversations.get(&circle.id);
-            copy.map(|copy| copy.rev) == heads.get(&circle.id).copied()
-        })
-    };
-    let done = until(CATCHING_UP, || circles.iter().all(has_all)).await;
-    Ok(done.then(|| began.elapsed()))
+    let mut heads = truth::heads(rest, circles).await?;
+    loop {
+        let has_all = |circle: &Circle| {
+            circle.members.iter().all(|&member| {
+                let state = records[member as usize].state.lock();
+                let copy = state.copies.conversations.get(&circle.id);
+                copy.map(|copy| copy.rev) == heads.get(&circle.id).copied()
+            })
+        };
+        if !until(CATCHING_UP, || circles.iter().all(has_all)).await {
+            return Ok(None);
+        }
+        let took = began.elapsed();
+        sleep(STILL).await;
+        let now = truth::heads(rest, circles).await?;
+        if now == heads {
+            return Ok(Some(took));
+        }
+        if took > QUIET {
+            return Ok(None);
+        }
+        heads = now;
+    }
 }
 
 /// Waits until those who are connected are online to their direct peers and over REST, and the others are

@@ -1,7 +1,7 @@
 //! Compares what clients were promised, what they have, and what the store says.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -72,8 +72,15 @@ pub(crate) fn verify(
         for &member in &circle.members {
             let state = records[member as usize].state.lock();
             match state.copies.conversations.get(&circle.id) {
-                Some(copy) => compare(copy, room, wrong),
-                None => wrong.copies_differ += 1,
+                Some(copy) => {
+                    if let Some(how) = compare(copy, room, wrong) {
+                        tell(wrong.copies_differ, member, circle, &how);
+                    }
+                }
+                None => {
+                    wrong.copies_differ += 1;
+                    tell(wrong.copies_differ, member, circle, "it has none");
+                }
             }
         }
     }
@@ -129,16 +136,32 @@ fn broken(broken: &Broken, wrong: &mut Wrong) {
     wrong.reloads += broken.reloads;
 }
 
-/// A member's copy against the store.
-fn compare(copy: &Copy, room: &Room, wrong: &mut Wrong) {
+/// Copies that differ of which the first few are told in detail.
+const TOLD: u64 = 20;
+
+fn tell(count: u64, member: u32, circle: &Circle, how: &str) {
+    if count <= TOLD {
+        println!("the copy of {} of {} differs: {how}", crate::wire::user(member), circle.id);
+    }
+}
+
+/// A member's copy against the store; how it differs.
+fn compare(copy: &Copy, room: &Room, wrong: &mut Wrong) -> Option<String> {
     let mut seen = HashSet::new();
     let twice = |held: &&Held| held.send.is_some_and(|key| !seen.insert(key));
     wrong.seen_twice += copy.messages.values().filter(twice).count() as u64;
-    wrong.copies_differ += u64::from(copy.rev != room.rev || copy.messages != room.messages);
     let other = |(seq, held): &(&u64, &Held)| {
         room.messages.get(seq).is_some_and(|stored| stored.id != held.id)
     };
     wrong.inversions += copy.messages.iter().filter(other).count() as u64;
+    if copy.rev == room.rev && copy.messages == room.messages {
+        return None;
+    }
+    wrong.copies_differ += 1;
+    let seqs: BTreeSet<&u64> = copy.messages.keys().chain(room.messages.keys()).collect();
+    let first = seqs.into_iter().find(|seq| copy.messages.get(seq) != room.messages.get(seq));
+    let first = first.map(|seq| (seq, copy.messages.get(seq), room.messages.get(seq)));
+    Some(format!("rev {}, stored {}; first message {first:?}", copy.rev, room.rev))
 }
 
 /// Unread counts and read positions.
