@@ -33,13 +33,24 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(100);
 const WORK: Duration = Duration::from_secs(5);
 
 /// The errors name the part at fault and not the URL, which may hold a password.
-fn options(url: &str) -> Result<PgConnectOptions, Fault> {
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions, Fault> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Fault::configuration("the URL of the database must begin with postgres://"));
     }
-    PgConnectOptions::from_str(url).map_err(|error| {
+    let options = PgConnectOptions::from_str(url).map_err(|error| {
         Fault::configuration(format!("the URL of the database cannot be read: {error}"))
-    })
+    })?;
+    // No floats are used, and poolers refuse a setting that they do not know.
+    Ok(options.application_name("parlor").extra_float_digits(None))
+}
+
+/// One connection.
+pub(crate) async fn connect(
+    options: &PgConnectOptions,
+    deadline: Duration,
+) -> Result<PgConnection, Fault> {
+    let connecting = timeout(deadline, PgConnection::connect_with(options));
+    Ok(connecting.await.map_err(|_| Fault::silent())??)
 }
 
 /// Begins a transaction, in one round trip. The level is what the store is written for, whatever the pool has. A
@@ -68,12 +79,9 @@ pub(crate) struct Database {
 impl Database {
     /// Connects by URL with a pool of the store's own.
     pub(crate) async fn connect(url: &str, config: PostgresConfig) -> Result<Self, Fault> {
-        // No floats are used, and poolers refuse a setting that they do not know.
-        let options = options(url)?.application_name("parlor").extra_float_digits(None);
+        let options = options(url)?;
         // The pool would only say that it had to wait: the first connection tells what is wrong.
-        let first = timeout(config.acquire_timeout, PgConnection::connect_with(&options));
-        let first = first.await.map_err(|_| Fault::silent())??;
-        first.close().await?;
+        connect(&options, config.acquire_timeout).await?.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(config.connections)
             .acquire_timeout(config.acquire_timeout)

@@ -55,6 +55,7 @@ mod database;
 mod error;
 mod eyes;
 mod history;
+mod inspect;
 mod lists;
 mod private;
 mod reactions;
@@ -68,5 +69,6 @@ mod unread;
 mod tests;
 
 pub use config::PostgresConfig;
+pub use inspect::{Inspection, inspect};
 pub use schema::{MIGRATIONS, Migration, schema_sql};
 pub use store::PostgresStore;

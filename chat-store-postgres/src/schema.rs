@@ -151,7 +151,7 @@ pub(crate) async fn prepare(
 /// The oldest server that has all that is used, as `server_version_num` writes it.
 const OLDEST: i32 = 140_000;
 
-async fn check_server(conn: &mut PgConnection) -> Result<(), Fault> {
+pub(crate) async fn check_server(conn: &mut PgConnection) -> Result<(), Fault> {
     let (version, encoding): (i32, String) = sqlx::query_as(
         "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding')",
     )
@@ -181,7 +181,7 @@ fn missing(schema: &Schema, why: impl std::fmt::Display) -> Fault {
 }
 
 /// The version of the schema, 0 when there is none.
-async fn version(conn: &mut PgConnection, schema: &Schema) -> Result<i32, Fault> {
+pub(crate) async fn version(conn: &mut PgConnection, schema: &Schema) -> Result<i32, Fault> {
     // The catalogue itself: `to_regclass` answers out of a cache that a wait for a lock does not renew, so who waited
     // for another node would not see what that one made.
     let there: bool = query_scalar(
@@ -199,9 +199,14 @@ async fn version(conn: &mut PgConnection, schema: &Schema) -> Result<i32, Fault>
     Ok(query_scalar(newest).fetch_one(conn).await?)
 }
 
+/// The version that this release needs.
+pub(crate) fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
 /// Whether nothing is to be done.
-fn is_current(version: i32) -> Result<bool, Fault> {
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+pub(crate) fn is_current(version: i32) -> Result<bool, Fault> {
+    let known = newest();
     if version > known {
         return Err(Fault::corrupt(format!(
             "the database has schema version {version}, this release of parlor knows versions up to {known}: use \

@@ -11,7 +11,7 @@ use parlor_core::{
         PrivateChange, Revision,
     },
 };
-use parlor_store_postgres::{MIGRATIONS, PostgresConfig, PostgresStore, schema_sql};
+use parlor_store_postgres::{MIGRATIONS, PostgresConfig, PostgresStore, inspect, schema_sql};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::support::{SOON, append, bodies, database, fresh, group, host, message, user};
@@ -95,6 +95,44 @@ async fn what_fails_leaves_nothing_behind_and_goes_through_later() {
     psql(&url, "DROP TABLE parlor.conversations");
     let store = PostgresStore::new(pool).await.unwrap();
     fresh(append(&store, message(group(&store).await, "a", "hello")).await);
+}
+
+#[tokio::test]
+async fn inspecting_says_what_is_there_and_may_be_done_and_changes_nothing() {
+    let url = database();
+    let config = PostgresConfig::new();
+    let newest = MIGRATIONS.last().unwrap().version;
+    let found = inspect(&url, &config).await.unwrap();
+    assert_eq!((found.version, found.needed), (0, newest));
+    assert!(found.may_migrate && found.may_use);
+    assert_eq!(psql(&url, "SELECT to_regnamespace('parlor') IS NULL"), "t");
+
+    let (_, role) = url.rsplit_once('/').unwrap();
+    psql(&url, &format!("DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN"));
+    let other = url.replace("postgres@", &format!("{role}@"));
+    let found = inspect(&other, &config).await.unwrap();
+    assert!(!found.may_migrate && found.may_use, "there is nothing yet");
+    PostgresStore::connect(&url).await.unwrap();
+    assert!(!inspect(&other, &config).await.unwrap().may_use);
+    psql(
+        &url,
+        &format!(
+            "GRANT USAGE ON SCHEMA parlor TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA parlor TO {role}"
+        ),
+    );
+    let found = inspect(&other, &config).await.unwrap();
+    assert_eq!(found.version, newest);
+    assert!(!found.may_migrate && found.may_use);
+    psql(&url, &format!("REVOKE DELETE ON parlor.reactions FROM {role}"));
+    assert!(!inspect(&other, &config).await.unwrap().may_use);
+
+    psql(&url, "DELETE FROM parlor.migrations WHERE version > 1");
+    let found = inspect(&url, &config).await.unwrap();
+    assert_eq!((found.version, found.may_migrate), (1, true));
+    psql(&url, "INSERT INTO parlor.migrations (version, name) VALUES (1000, 'later')");
+    let error = inspect(&url, &config).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Corrupt);
 }
 
 #[tokio::test]
