@@ -20,6 +20,7 @@ mod identity;
 mod origin;
 mod reply;
 mod rest;
+mod served;
 mod transport;
 mod ws;
 
@@ -30,5 +31,6 @@ pub use error::{Problem, Refusal, status};
 pub use head::{FRAME_ID_BYTES, FrameId};
 pub use reply::{CursorList, MessageList, PresenceList, ProfileList, Sent};
 pub use rest::openapi;
+pub use served::ServedTcp;
 pub use transport::{Transport, router};
 pub use ws::answer::{SERVER_TYPES, Welcome, WelcomeLimits};

@@ -20,7 +20,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Part
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use parlor_core::{CloseReason, ConnectOptions, ErrorCode, Session, model::Identity};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{Instrument, field::Empty};
 
@@ -29,6 +32,7 @@ use crate::{
     error::{Problem, Refusal},
     identity::identify,
     origin::foreign,
+    served::{Held, ServedTcp},
     transport::Transport,
 };
 
@@ -131,11 +135,12 @@ async fn converse(shared: Arc<Shared>, on_upgrade: OnUpgrade, entry: Entry) {
     if let Ok(Ok(upgraded)) = upgraded {
         let max_frame = shared.transport.max_frame;
         match tcp(upgraded) {
-            Ok((tcp, read)) => {
+            Ok((tcp, read, held)) => {
                 let wire = Wire::new(tcp, &read, max_frame).await;
                 // Even an empty one holds on to the 16 KiB that the request was read into.
                 drop(read);
                 socket::run(wire, &shared, entry).await;
+                drop(held);
             }
             Err(other) => {
                 let wire = Wire::new(TokioIo::new(other), &[], max_frame).await;
@@ -146,20 +151,36 @@ async fn converse(shared: Arc<Shared>, on_upgrade: OnUpgrade, entry: Entry) {
     }
 }
 
-/// The TCP connection itself, with what was read from it already, where the host serves plain TCP as
-/// `axum::serve` does. Small frames leave it at once: Nagle's algorithm would hold them back for an acknowledgement.
-fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let (tcp, read) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+/// The TCP connection itself, with what was read from it already and what the host holds for it, where the host serves
+/// plain TCP as `axum::serve` does, or [`ServedTcp`]. Small frames leave it at once: Nagle's algorithm would hold them
+/// back for an acknowledgement.
+fn tcp(upgraded: Upgraded) -> Result<(TcpStream, Bytes, Held), Upgraded> {
+    let (tcp, read, held) = match io::<TcpStream>(upgraded) {
+        Ok((tcp, read)) => (tcp, read, None),
         Err(upgraded) => {
-            let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
-            (parts.io.into_inner(), parts.read_buf)
+            let (served, read) = io::<ServedTcp>(upgraded)?;
+            let (tcp, held) = served.into_parts();
+            (tcp, read, held)
         }
     };
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
-    Ok((tcp, read))
+    Ok((tcp, read, held))
+}
+
+/// What hyper was given to serve, if it is of this type: by itself, or by hyper-util, which has wrapped it once more.
+fn io<T>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    match downcast::<TokioIo<T>>(upgraded) {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<T>>()?;
+            Ok((parts.io.into_inner(), parts.read_buf))
+        }
+    }
 }
 
 /// The key of a well-formed handshake (RFC 6455, section 4.2.1).
@@ -210,4 +231,55 @@ fn bad_request(field: &'static str, reason: &'static str) -> Problem {
 fn upgrade_required() -> Problem {
     let refusal = Refusal::new(ErrorCode::Invalid, "this is a WebSocket, version 13");
     Problem::new(StatusCode::UPGRADE_REQUIRED, refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+    use tokio::{io::AsyncWriteExt, net::TcpListener, sync::mpsc};
+
+    use super::*;
+
+    /// What becomes of a connection that is upgraded, and its other end.
+    async fn upgraded<T>(wrap: impl FnOnce(TcpStream) -> T) -> (TcpStream, Upgraded)
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let head =
+            b"GET / HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: it\r\n\r\nmore";
+        client.write_all(head).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let answer = service_fn(move |mut request: http::Request<Incoming>| {
+            sender.send(hyper::upgrade::on(&mut request)).unwrap();
+            let mut response = http::Response::new(Body::empty());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("it"));
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let io = TokioIo::new(wrap(server));
+        http1::Builder::new().serve_connection(io, answer).with_upgrades().await.unwrap();
+        (client, receiver.recv().await.unwrap().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_tcp_connection_is_taken_out_of_what_is_served() {
+        let (_client, plain) = upgraded(|tcp| tcp).await;
+        let (_, read, held) = tcp(plain).unwrap();
+        assert_eq!(read, "more");
+        assert!(held.is_none());
+
+        let place = Arc::new(());
+        let kept = Arc::clone(&place);
+        let (_client, served) = upgraded(|tcp| ServedTcp::new(tcp).hold(kept)).await;
+        let (_, read, held) = tcp(served).unwrap();
+        assert_eq!(read, "more");
+        assert_eq!(Arc::strong_count(&place), 2, "it is held");
+        drop(held);
+        assert_eq!(Arc::strong_count(&place), 1);
+    }
 }
