@@ -1,4 +1,4 @@
-//! Redis is gone for a while: chat goes on.
+//! Redis is gone for a while, or a node for good: chat goes on.
 
 use serde_json::{Value, json};
 
@@ -41,4 +41,24 @@ async fn without_redis_chat_goes_on_and_afterwards_all_is_live_again() {
         assert!(number < 30, "nothing is live again");
     }
     bob.follower.assert_dense(id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_killed_takes_nobodys_messages_with_it() {
+    let mut nodes = Nodes::unlimited(&[]);
+    let (mut ann, mut bob) = (nodes.client(1, "ann").await, nodes.client(2, "bob").await);
+    let id = ann.group(&["bob"]).await;
+    let said: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    for body in &said {
+        ann.say(id, body, body).await;
+    }
+    nodes.kill(1);
+    bob.say(id, "still there?", "still there?").await;
+    let mut ann = nodes.client(2, "ann").await;
+    let history = ann.result(json!({"type": "history", "conversation_id": id})).await;
+    let messages = history["messages"].as_array().unwrap();
+    let bodies: Vec<&str> = messages.iter().map(|it| it["body"].as_str().unwrap()).collect();
+    assert_eq!(bodies, [&said[..], &["still there?".to_owned()]].concat());
+    let seqs: Vec<u64> = messages.iter().map(|it| it["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=21).collect::<Vec<_>>());
 }

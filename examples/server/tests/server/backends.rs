@@ -1,7 +1,7 @@
-//! Postgres and Redis: several processes are one chat.
+//! Postgres and Redis: what it says of them, and what it does without. What several nodes are together is tested in
+//! `tests/nodes`.
 
 use parlor_test_services::{Proxy, Redis, postgres, redis};
-use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -12,73 +12,6 @@ fn node<'a>(database: &'a str, redis: &'a str, prefix: &'a str) -> Vec<&'a str> 
 
 fn key() -> [&'static str; 2] {
     ["--jwt-secret", SECRET]
-}
-
-#[tokio::test]
-async fn two_nodes_are_one_chat() {
-    let database = postgres().database();
-    let options = node(&database, redis().url(), "two-nodes");
-    // The sweep does not help: what arrives came over Redis.
-    let options = [&options[..], &["--sweep-interval", "0"]].concat();
-    let (one, two) = tokio::join!(Process::start(&options), Process::start(&options));
-    let mut ann = Client::live(one.address, &one.token("ann", &key()).await).await;
-    let mut bob = Client::live(two.address, &two.token("bob", &key()).await).await;
-    let conversation = ann.direct("bob").await;
-    bob.until("conversation.created").await;
-    for number in 0..20 {
-        ann.say(&conversation, &format!("from one, {number}")).await;
-        bob.hear(&format!("from one, {number}")).await;
-        bob.say(&conversation, &format!("from two, {number}")).await;
-        ann.hear(&format!("from two, {number}")).await;
-    }
-    let watched = bob.ask(json!({"type": "get_presence", "user_ids": ["ann"]})).await;
-    assert_eq!(watched["users"][0]["status"], "online");
-
-    // A node that goes takes nobody's messages with it.
-    let token = one.token("ann", &key()).await;
-    one.signal("KILL");
-    bob.say(&conversation, "still there?").await;
-    let mut ann = Client::live(two.address, &token).await;
-    let history = ann.ask(json!({"type": "history", "conversation_id": conversation})).await;
-    let messages = history["messages"].as_array().unwrap();
-    assert_eq!(messages.len(), 41);
-    let seqs: Vec<_> = messages.iter().map(|message| message["seq"].as_u64().unwrap()).collect();
-    assert_eq!(seqs, (1..=41).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn quotas_are_counted_for_all_nodes_together() {
-    let database = postgres().database();
-    let options = node(&database, redis().url(), "quotas");
-    let options = [&options[..], &["--sends-per-second", "1", "--sends-burst", "6"]].concat();
-    let (one, two) = tokio::join!(Process::start(&options), Process::start(&options));
-    let token = one.token("ann", &key()).await;
-    let mut here = Client::live(one.address, &token).await;
-    let mut there = Client::live(two.address, &token).await;
-    let conversation = here.direct("bob").await;
-    let mut granted = 0;
-    for number in 0..10 {
-        for client in [&mut here, &mut there] {
-            let sent = attempt(client, &conversation, &format!("{number}")).await;
-            granted += u32::from(sent["type"] == "ok");
-        }
-    }
-    // A few more may come by while the first are being sent; two quotas would be 12.
-    assert!((6..11).contains(&granted), "{granted}");
-}
-
-async fn attempt(client: &mut Client, conversation: &Value, key: &str) -> Value {
-    client
-        .send(json!({
-            "type": "send", "id": key, "conversation_id": conversation, "client_id": key, "body": key
-        }))
-        .await;
-    loop {
-        let frame = client.next().await.unwrap();
-        if frame["id"] == key {
-            return frame;
-        }
-    }
 }
 
 #[tokio::test]
