@@ -15,6 +15,7 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parlor::axum::ServedTcp;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -48,6 +49,7 @@ struct Shared {
     router: Router,
     places: Arc<Places>,
     header_timeout: Duration,
+    write_timeout: Duration,
     trust_forwarded_for: bool,
 }
 
@@ -63,6 +65,7 @@ impl Serving {
             router,
             places: Places::new(limits.connections, per_address),
             header_timeout: limits.header_timeout,
+            write_timeout: limits.write_timeout,
             trust_forwarded_for: limits.trust_forwarded_for,
         });
         let (stop, stopped) = watch::channel(());
@@ -145,11 +148,13 @@ async fn serve(
             shared.router.clone().call(request)
         })
     };
+    // A WebSocket takes the place along.
+    let io = ServedTcp::new(stream).write_timeout(shared.write_timeout).hold(place);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.header_timeout)
         .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(TokioIo::new(io), answer)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -163,7 +168,6 @@ async fn serve(
         tracing::debug!(%peer, %error, "connection ended");
     }
     metrics::gauge!("parlor_http_connections").decrement(1.0);
-    drop(place);
 }
 
 /// The address that the proxy in front has seen: it is the last that was added.

@@ -34,7 +34,7 @@ pub(crate) struct LimitOptions {
     )]
     pub(crate) no_rate_limits: bool,
 
-    /// Connections of this node; the operating system must let it open as many files
+    /// Connections of this node, WebSockets and others together; the operating system must let it open as many files
     #[arg(
         long,
         env = "PARLOR_CONNECTIONS",
@@ -45,6 +45,8 @@ pub(crate) struct LimitOptions {
     pub(crate) connections: usize,
 
     /// Connections from one address; of IPv6 a network of 64 bits counts as one
+    ///
+    /// WebSockets and others together; with --trust-forwarded-for WebSockets alone.
     #[arg(
         long,
         env = "PARLOR_CONNECTIONS_PER_ADDRESS",
@@ -93,4 +95,14 @@ pub(crate) struct LimitOptions {
         value_parser = parse_some
     )]
     pub(crate) request_timeout: Duration,
+
+    /// A client that takes nothing of an answer for this time is cut off
+    #[arg(
+        long,
+        env = "PARLOR_WRITE_TIMEOUT",
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = parse_some
+    )]
+    pub(crate) write_timeout: Duration,
 }

@@ -42,6 +42,16 @@ impl Client {
         }
     }
 
+    /// Connects if there is room.
+    pub(crate) async fn connect_or_not(address: SocketAddr, token: &str) -> Option<Self> {
+        let tcp = TcpStream::connect(address).await.ok()?;
+        let mut request = format!("ws://{address}/chat/ws").into_client_request().unwrap();
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        request.headers_mut().insert("authorization", bearer);
+        let (socket, _) = client_async(request, tcp).await.ok()?;
+        Some(Self { socket, last_id: 0 })
+    }
+
     pub(crate) async fn send(&mut self, frame: Value) {
         self.socket.send(Message::text(frame.to_string())).await.unwrap();
     }
