@@ -26,8 +26,6 @@ mod unlimited;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::{
     failure::Failure,
     options::{Command, Options},
@@ -35,7 +33,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    match run(Options::parse()) {
+    match run(Options::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),
     }

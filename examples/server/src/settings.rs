@@ -95,8 +95,7 @@ impl Settings {
         let keys = Keys::check(&options.keys, &database, authorities)?;
         keys.check_exposure(options.listen)?;
         let chat = chat(&options.limits, &options.running);
-        let origins =
-            if options.any_origin { Origins::Any } else { Origins::listed(options.origins)? };
+        let origins = Origins::check(options.any_origin, options.origins)?;
         Ok(Self {
             listen: options.listen,
             origins,
@@ -114,9 +113,15 @@ impl Settings {
 }
 
 impl Origins {
-    fn listed(mut origins: Vec<String>) -> Result<Self, Failure> {
-        // A variable that is set to nothing.
-        origins.retain(|origin| !origin.is_empty());
+    fn check(any: bool, origins: Vec<String>) -> Result<Self, Failure> {
+        if any && !origins.is_empty() {
+            return Err(Failure::Usage(
+                "--any-origin (PARLOR_ANY_ORIGIN) and --origin (PARLOR_ORIGIN) are both set; set one of them".into(),
+            ));
+        }
+        if any {
+            return Ok(Self::Any);
+        }
         for origin in &origins {
             let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
             let host = host.map(|host| host.trim_end_matches('/'));
@@ -171,8 +176,8 @@ impl Redis {
         database: &Database,
         authorities: Option<Vec<u8>>,
     ) -> Result<Option<Self>, Failure> {
-        let given = options.redis.as_ref().filter(|url| !url.reveal().is_empty());
-        let url = secret::given_or_in_file(given, options.redis_file.as_deref(), "--redis")?;
+        let file = options.redis_file.as_deref();
+        let url = secret::given_or_in_file(options.redis.as_ref(), file, "--redis")?;
         let Some(url) = url else { return Ok(None) };
         if matches!(database, Database::Sqlite(_)) {
             return Err(Failure::Usage(
@@ -204,11 +209,9 @@ impl Keys {
         database: &Database,
         authorities: Option<Vec<u8>>,
     ) -> Result<Self, Failure> {
-        let given = options.jwt_secret.as_ref().filter(|secret| !secret.reveal().is_empty());
         let file = options.jwt_secret_file.as_deref();
-        let secret = secret::given_or_in_file(given, file, "--jwt-secret")?;
-        let jwks = options.jwks.as_deref().filter(|url| !url.is_empty());
-        match (secret, jwks, database) {
+        let secret = secret::given_or_in_file(options.jwt_secret.as_ref(), file, "--jwt-secret")?;
+        match (secret, options.jwks.as_deref(), database) {
             (Some(_), Some(_), _) => Err(Failure::Usage(
                 "--jwt-secret (JWT_SECRET) and --jwks (JWKS_URL) are both set: tokens are checked with one of them"
                     .into(),
@@ -275,12 +278,9 @@ impl Demands {
 
 impl From<&KeyOptions> for Demands {
     fn from(options: &KeyOptions) -> Self {
-        // A variable that is set to nothing demands nothing.
-        let given =
-            |texts: &[String]| texts.iter().filter(|text| !text.is_empty()).cloned().collect();
         Self {
-            issuers: given(&options.jwt_issuers),
-            audiences: given(&options.jwt_audiences),
+            issuers: options.jwt_issuers.clone(),
+            audiences: options.jwt_audiences.clone(),
             leeway: options.jwt_leeway,
         }
     }

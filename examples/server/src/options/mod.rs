@@ -12,7 +12,7 @@ mod tokens;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 pub(crate) use limits::LimitOptions;
 pub(crate) use running::{LogFormat, RunningOptions};
@@ -26,7 +26,8 @@ Without any option it keeps messages in the file parlor.db, listens on http://12
 to try it with. For others to reach it, give it a key that tokens are checked with (--jwt-secret or --jwks) and an \
 address (--listen). For several nodes give all of them the same --database postgres://… and --redis redis://….
 
-Every option is also an environment variable, named with it below; the flag wins. Times are written as 500ms, 10s, \
+Every option is also an environment variable, named with it below; the flag wins, and a variable that is empty \
+counts as not given. Times are written as 500ms, 10s, \
 2m, 12h or 7d; a bare number counts seconds.";
 
 const EXAMPLES: &str = "\
@@ -104,8 +105,7 @@ pub(crate) struct Options {
     #[arg(
         long,
         env = "PARLOR_ANY_ORIGIN",
-        value_parser = clap::builder::FalseyValueParser::new(),
-        conflicts_with = "origins"
+        value_parser = clap::builder::FalseyValueParser::new()
     )]
     pub(crate) any_origin: bool,
 
@@ -133,6 +133,29 @@ pub(crate) struct Options {
     pub(crate) running: RunningOptions,
 }
 
+impl Options {
+    /// Reads flags and variables. Ends the program when they are wrong, or when only help was asked for.
+    pub(crate) fn read() -> Self {
+        let command = Self::command().mut_args(without_empty_variable);
+        let matches = match command.try_get_matches() {
+            // The help names the variables that are empty as well.
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => Self::command().get_matches(),
+            read => read.unwrap_or_else(|error| error.exit()),
+        };
+        Self::from_arg_matches(&matches)
+            .unwrap_or_else(|error| error.format(&mut Self::command()).exit())
+    }
+}
+
+/// Compose files pass on variables that are not set as empty ones.
+fn without_empty_variable(argument: Arg) -> Arg {
+    let variable = argument.get_env().and_then(std::env::var_os);
+    match variable {
+        Some(value) if value.is_empty() => argument.env(None),
+        _ => argument,
+    }
+}
+
 /// What else the program does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -153,8 +176,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 use crate::{
     duration::{parse, parse_some},
@@ -55,6 +55,7 @@ pub(crate) struct KeyOptions {
         env = "JWT_ISSUER",
         value_name = "TEXT",
         value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new(),
         global = true
     )]
     pub(crate) jwt_issuers: Vec<String>,
@@ -65,6 +66,7 @@ pub(crate) struct KeyOptions {
         env = "JWT_AUDIENCE",
         value_name = "TEXT",
         value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new(),
         global = true
     )]
     pub(crate) jwt_audiences: Vec<String>,

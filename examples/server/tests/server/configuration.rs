@@ -75,21 +75,89 @@ async fn variables_are_checked_as_flags_are_and_flags_win() {
     assert_refused(&[], &[("JWT_SECRET", "hunter2")], &["JWT_SECRET"]).await;
     let both = [("JWT_SECRET", SECRET), ("JWT_SECRET_FILE", "some-file")];
     assert_refused(&[], &both, &["--jwt-secret and --jwt-secret-file are both set"]).await;
-    let variables = [
-        ("DATABASE_URL", "sqlite:from-variable.db"),
-        ("JWT_SECRET", SECRET),
-        // As a compose file passes on what is not set.
-        ("JWKS_URL", ""),
-        ("REDIS_URL", ""),
-        ("JWT_ISSUER", ""),
-        ("PARLOR_ORIGIN", ""),
-    ];
+    let variables = [("DATABASE_URL", "sqlite:from-variable.db"), ("JWT_SECRET", SECRET)];
     let ended = Process::run(&["--check"], &variables).await;
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.output.contains("sqlite:from-variable.db"), "{}", ended.output);
     assert!(ended.output.contains("keys: ok, a secret"), "{}", ended.output);
     let ended = Process::run(&["--check", "--database", "sqlite:flag.db"], &variables).await;
     assert!(ended.output.contains("sqlite:flag.db"), "{}", ended.output);
+}
+
+/// All variables that the help names.
+async fn variables() -> Vec<String> {
+    let help = Process::run(&["--help"], &[]).await.output;
+    let named = help.split("[env: ").skip(1);
+    named.map(|rest| rest.split([']', '=']).next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_not_given() {
+    let variables = variables().await;
+    assert!(variables.len() > 35, "{variables:?}");
+    let without = Process::run(&["--check"], &[]).await;
+    assert_eq!(without.code, Some(0), "{}", without.log);
+    // As a compose file passes on what is not set.
+    for variable in &variables {
+        let ended = Process::run(&["--check"], &[(variable, "")]).await;
+        assert_eq!((ended.code, &ended.log), (Some(0), &without.log), "{variable}");
+        assert_eq!(ended.output, without.output, "{variable}");
+    }
+    let mut all: Vec<_> = variables.iter().map(|name| (name.as_str(), "")).collect();
+    let ended = Process::run(&["--check"], &all).await;
+    assert_eq!((ended.code, ended.output), (Some(0), without.output), "{}", ended.log);
+    let token = Process::run(&["token", "--sub", "ann"], &all).await;
+    assert_eq!(token.code, Some(0), "{}", token.log);
+    let help = Process::run(&["--help"], &all).await.output;
+    for variable in &variables {
+        assert!(help.contains(&format!("[env: {variable}")), "{variable} in\n{help}");
+    }
+    // With one that is set, no conflict arises.
+    for (variable, value) in [
+        ("PARLOR_ANY_ORIGIN", "true"),
+        ("JWT_SECRET", SECRET),
+        ("DATABASE_URL", "sqlite:other.db"),
+    ] {
+        all.iter_mut().find(|(name, _)| *name == variable).unwrap().1 = value;
+        let ended = Process::run(&["--check"], &all).await;
+        assert_eq!(ended.code, Some(0), "{variable}: {}", ended.log);
+    }
+}
+
+#[tokio::test]
+async fn any_origin_and_a_list_are_one_too_many_and_a_variable_that_says_no_is_none() {
+    let listed = ("PARLOR_ORIGIN", "https://app.example.com");
+    let ended = Process::run(&["--check"], &[("PARLOR_ANY_ORIGIN", "false"), listed]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let words = ["--any-origin (PARLOR_ANY_ORIGIN)", "--origin (PARLOR_ORIGIN)", "both set"];
+    assert_refused(&["--check", "--any-origin"], &[listed], &words).await;
+}
+
+#[tokio::test]
+async fn an_empty_flag_is_no_choice() {
+    for flag in ["--jwt-issuer", "--jwt-audience", "--origin", "--jwks", "--jwt-secret"] {
+        assert_refused(&["--check", flag, ""], &[], &[flag]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_deployments_set_variables_that_there_are() {
+    let known = variables().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let mut found = 0;
+    for file in ["docker-compose.yml", "Dockerfile", "parlor-server.service"] {
+        let text = fs::read_to_string(format!("{folder}{file}")).unwrap();
+        // Those of the server's own; Postgres' image has others.
+        let names = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        let ours = |name: &&str| {
+            name.starts_with("PARLOR_") || name.starts_with("JW") || name.ends_with("_URL")
+        };
+        for name in names.filter(ours) {
+            assert!(known.iter().any(|known| known == name), "{name} in {file}");
+            found += 1;
+        }
+    }
+    assert!(found >= 6, "{found}");
 }
 
 #[tokio::test]
