@@ -36,7 +36,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
                 Ok(jwks) => in_time(jwks.fetch()).await,
                 Err(failure) => return Err(failure),
             };
-            tell("keys", keys.url(), fetched.map(|()| String::new()));
+            tell("keys", &keys.shown(), fetched.map(|()| String::new()));
         }
         Keys::Secret(_) => tell("keys", "a secret", Ok(String::new())),
         Keys::Development { file, .. } => {

@@ -38,8 +38,8 @@ impl Gate {
             }
             Keys::Jwks(settings) => {
                 let jwks = JwksAuthenticator::new(settings, demands)?;
-                let url = settings.url();
-                patiently("the keys", url, patience, |_| true, || jwks.fetch()).await.map_err(
+                let url = settings.shown();
+                patiently("the keys", &url, patience, |_| true, || jwks.fetch()).await.map_err(
                     |reason| {
                         Failure::Start(format!(
                             "the keys at {url} cannot be fetched: {reason}. \

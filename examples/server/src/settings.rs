@@ -211,7 +211,7 @@ impl Keys {
     ) -> Result<Self, Failure> {
         let file = options.jwt_secret_file.as_deref();
         let secret = secret::given_or_in_file(options.jwt_secret.as_ref(), file, "--jwt-secret")?;
-        match (secret, options.jwks.as_deref(), database) {
+        match (secret, &options.jwks, database) {
             (Some(_), Some(_), _) => Err(Failure::Usage(
                 "--jwt-secret (JWT_SECRET) and --jwks (JWKS_URL) are both set: tokens are checked with one of them"
                     .into(),

@@ -7,40 +7,47 @@ use ureq::{
     tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, secret::Secret};
 
 /// A fetch has ended after this time, whatever the source does.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// Largest document, in bytes; a set of keys has a few thousand.
 const LARGEST: u64 = 256 * 1024;
-/// Redirections that are followed; from https to https alone.
+/// Redirections that are followed; from https to https alone, and from http only where that is asked for.
 const REDIRECTS: u32 = 3;
 
 /// Where a document is fetched from.
 pub(super) struct Source {
     agent: Agent,
-    url: String,
+    url: Secret,
 }
 
 impl Source {
-    pub(super) fn new(url: &str, authorities: Option<&[u8]>) -> Result<Self, Failure> {
+    /// `insecure` follows redirections to plain http.
+    pub(super) fn new(
+        url: &Secret,
+        insecure: bool,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, Failure> {
+        let https = url.reveal().starts_with("https://");
         let mut tls = TlsConfig::builder();
         if let Some(pem) = authorities {
             tls = tls.root_certs(certificates(pem)?);
         }
         let agent = Agent::config_builder()
             .timeout_global(Some(DEADLINE))
-            .https_only(url.starts_with("https://"))
-            .max_redirects(REDIRECTS)
+            .https_only(https && !insecure)
+            .max_redirects(if https || insecure { REDIRECTS } else { 0 })
             .user_agent(concat!("parlor-server/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls.build())
             .build()
             .new_agent();
-        Ok(Self { agent, url: url.to_owned() })
+        Ok(Self { agent, url: url.clone() })
     }
 
-    pub(super) fn url(&self) -> &str {
-        &self.url
+    /// The URL, to be shown.
+    pub(super) fn shown(&self) -> String {
+        self.url.without_password()
     }
 
     /// The document, or why there is none.
@@ -48,11 +55,14 @@ impl Source {
         let (agent, url) = (self.agent.clone(), self.url.clone());
         // The client blocks, on a thread that may.
         let fetched = tokio::task::spawn_blocking(move || {
-            let mut response = agent.get(&url).call()?;
+            let mut response = agent.get(url.reveal()).call()?;
+            if response.status() != 200 {
+                return Err(ureq::Error::StatusCode(response.status().as_u16()));
+            }
             response.body_mut().with_config().limit(LARGEST).read_to_vec()
         });
         match fetched.await {
-            Ok(document) => document.map_err(|error| error.to_string()),
+            Ok(document) => document.map_err(reason),
             Err(_) => Err("the fetch was broken off".into()),
         }
     }
@@ -61,6 +71,15 @@ impl Source {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no document, without the URL, which may hold secrets.
+fn reason(error: ureq::Error) -> String {
+    match error {
+        ureq::Error::BadUri(_) => "the URL cannot be used".into(),
+        ureq::Error::RequireHttpsOnly(_) => "it redirects to a URL without https".into(),
+        error => error.to_string(),
     }
 }
 

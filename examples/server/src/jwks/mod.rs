@@ -3,11 +3,13 @@
 mod fetch;
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
+use axum::http::Uri;
 use parking_lot::RwLock;
 use parlor::{
     BackendError, BackendErrorKind, Error,
@@ -21,12 +23,13 @@ use tokio::{
 };
 
 use self::fetch::Source;
-use crate::{failure::Failure, options::KeyOptions, settings::Demands};
+use crate::{failure::Failure, options::KeyOptions, secret::Secret, settings::Demands};
 
 /// Where the keys are, and when they are fetched.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    url: String,
+    url: Secret,
+    insecure: bool,
     authorities: Option<Vec<u8>>,
     refresh: Duration,
     cooldown: Duration,
@@ -35,20 +38,33 @@ pub(crate) struct Settings {
 impl Settings {
     /// Checks the URL. `authorities` are certificates in PEM.
     pub(crate) fn check(
-        url: &str,
+        url: &Secret,
         options: &KeyOptions,
         authorities: Option<Vec<u8>>,
     ) -> Result<Self, Failure> {
         let wrong = |must: String| Failure::option("--jwks", "JWKS_URL", must);
-        let parsed = url.parse::<axum::http::Uri>().ok();
-        let scheme = parsed.as_ref().and_then(|url| url.scheme_str());
-        if !matches!(scheme, Some("https" | "http")) {
-            return Err(wrong(format!(
-                "must be a URL such as https://login.example.com/.well-known/jwks.json, and is {url:?}"
-            )));
+        let parsed = url.reveal().parse::<Uri>().ok();
+        let host = parsed.as_ref().and_then(Uri::host);
+        let scheme = parsed.as_ref().and_then(Uri::scheme_str);
+        match (scheme, host) {
+            (Some("https"), Some(_)) => {}
+            (Some("http"), Some(host)) if is_here(host) || options.jwks_insecure => {}
+            (Some("http"), Some(_)) => {
+                return Err(wrong(format!(
+                    "is {}: whoever is in between could put in keys of their own. Give an https:// URL, or add \
+                     --jwks-insecure (PARLOR_JWKS_INSECURE) where nobody is",
+                    url.without_password()
+                )));
+            }
+            _ => {
+                return Err(wrong(
+                    "must be a URL such as https://login.example.com/.well-known/jwks.json".into(),
+                ));
+            }
         }
         Ok(Self {
-            url: url.to_owned(),
+            url: url.clone(),
+            insecure: options.jwks_insecure,
             authorities,
             refresh: options.jwks_refresh,
             cooldown: options.jwks_cooldown,
@@ -61,9 +77,16 @@ impl Settings {
     }
 
     /// The URL, to be shown.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn shown(&self) -> String {
+        self.url.without_password()
     }
+}
+
+/// Whether a host in a URL is this machine.
+fn is_here(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Authenticates JSON Web Tokens with keys from a URL.
@@ -92,7 +115,8 @@ struct Shared {
 impl JwksAuthenticator {
     /// Prepares to fetch. Without [`Self::keep_fresh`] there are no keys.
     pub(crate) fn new(settings: &Settings, demands: &Demands) -> Result<Self, Failure> {
-        let source = Source::new(&settings.url, settings.authorities.as_deref())?;
+        let source =
+            Source::new(&settings.url, settings.insecure, settings.authorities.as_deref())?;
         Ok(Self {
             shared: Arc::new(Shared {
                 source,
@@ -170,7 +194,7 @@ impl Shared {
                     }
                 }
             }
-            let url = self.source.url();
+            let url = self.source.shown();
             let fetched = self.fetch().await;
             match &fetched {
                 Ok(()) if failed => tracing::info!(url, "keys can be fetched again"),

@@ -193,7 +193,7 @@ mod tests {
     fn secrets_do_not_show_in_help_or_errors() {
         for argument in Options::command().get_arguments() {
             let name = argument.get_id().as_str();
-            if ["database", "redis", "jwt_secret"].contains(&name) {
+            if ["database", "redis", "jwks", "jwt_secret"].contains(&name) {
                 assert!(argument.is_hide_env_values_set(), "{name}");
             }
         }

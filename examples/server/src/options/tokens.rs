@@ -26,8 +26,16 @@ pub(crate) struct KeyOptions {
     ///
     /// RSA (RS256), EC P-256 (ES256) and Ed25519 (EdDSA) keys are taken. Which algorithm a key is for is said by the key,
     /// never by a token.
-    #[arg(long = "jwks", env = "JWKS_URL", value_name = "URL")]
-    pub(crate) jwks: Option<String>,
+    #[arg(long = "jwks", env = "JWKS_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) jwks: Option<Secret>,
+
+    /// Fetch the keys by http:// from another machine as well, where whoever is in between can put in keys of their own
+    #[arg(
+        long,
+        env = "PARLOR_JWKS_INSECURE",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub(crate) jwks_insecure: bool,
 
     /// How often the keys are fetched again
     #[arg(

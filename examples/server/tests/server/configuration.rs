@@ -51,7 +51,7 @@ async fn wrong_options_are_named_with_what_they_take() {
         ),
         (&["--jwt-secret-file", "missing"], &["--jwt-secret-file missing cannot be read"]),
         (&["--jwt-issuer", "shop"], &["--jwt-secret (JWT_SECRET)"]),
-        (&["--jwks", "keys.json"], &["--jwks (JWKS_URL) must be a URL", "keys.json"]),
+        (&["--jwks", "hunter2.json"], &["--jwks (JWKS_URL) must be a URL"]),
         (&["--ca", "missing"], &["--ca (PARLOR_CA) missing cannot be read"]),
         (
             &["--origin", "app.example.com"],
@@ -117,6 +117,7 @@ async fn an_empty_variable_counts_as_not_given() {
         ("PARLOR_ANY_ORIGIN", "true"),
         ("JWT_SECRET", SECRET),
         ("DATABASE_URL", "sqlite:other.db"),
+        ("PARLOR_JWKS_INSECURE", "true"),
     ] {
         all.iter_mut().find(|(name, _)| *name == variable).unwrap().1 = value;
         let ended = Process::run(&["--check"], &all).await;
@@ -195,8 +196,11 @@ async fn a_port_that_is_taken_and_a_file_that_is_in_use_are_said_to_be() {
 
 #[tokio::test]
 async fn help_teaches() {
-    let ended =
-        Process::run(&["--help"], &[("JWT_SECRET", "hunter2"), ("DATABASE_URL", "hunter2")]).await;
+    let ended = Process::run(
+        &["--help"],
+        &[("JWT_SECRET", "hunter2"), ("DATABASE_URL", "hunter2"), ("JWKS_URL", "hunter2")],
+    )
+    .await;
     assert_eq!(ended.code, Some(0));
     for word in [
         "Examples:",

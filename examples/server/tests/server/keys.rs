@@ -114,3 +114,57 @@ async fn without_any_keys_it_does_not_start() {
     assert!(last.contains("cannot be fetched: http status: 404"), "{last}");
     assert!(last.contains("--jwks (JWKS_URL)"), "{last}");
 }
+
+#[tokio::test]
+async fn secrets_in_the_url_are_used_and_not_shown() {
+    let signer = Signer::rsa("r");
+    let issuer = Issuer::start(&[&signer]).await;
+    let secret = issuer.url().replace("http://", "http://shop:hunter2@") + "?api_key=hunter2";
+    let variable = [("JWKS_URL", secret.as_str())];
+    let checked = Process::run(&["--check"], &variable).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.output);
+    assert!(checked.output.contains(&format!("keys: ok, {}\n", issuer.url())), "{checked:?}");
+    let (path, user) = issuer.last_asked();
+    assert_eq!(path, "/keys?api_key=hunter2");
+    assert_eq!(user.as_deref(), Some("Basic c2hvcDpodW50ZXIy"));
+    let helped = Process::run(&["--help"], &variable).await;
+
+    let often = ["--jwks-refresh", "200ms", "--jwks-cooldown", "200ms", "--log", "trace"];
+    let mut server = Process::start(&[&["--jwks", &secret][..], &often].concat()).await;
+    issuer.answer_with(StatusCode::SERVICE_UNAVAILABLE, String::new());
+    server.until_log("keys cannot be fetched; the last ones stay").await;
+    issuer.answer_with(StatusCode::NOT_FOUND, String::new());
+    let failed = Process::run(&["--check", "--jwks", &secret], &[]).await;
+    let once = ["--jwks", &secret, "--start-timeout", "1ms", "--listen", "127.0.0.1:0"];
+    let ended = Process::run(&once, &[]).await;
+    assert_eq!((failed.code, ended.code), (Some(1), Some(1)));
+    for said in [format!("{checked:?}{helped:?}{failed:?}{ended:?}"), server.log()] {
+        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!said.contains("c2hvcDpodW50ZXIy"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_is_for_this_machine_unless_it_is_asked_for() {
+    let signer = Signer::rsa("r");
+    let issuer = Issuer::start(&[&signer]).await;
+    let here = issuer.url().replace("127.0.0.1", "localhost");
+    let ended = Process::run(&["--check", "--jwks", &here], &[]).await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.output, ended.log);
+
+    let far = "http://login.invalid/keys?api_key=hunter2";
+    let ended = Process::run(&["--check", "--jwks", far], &[]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for word in ["--jwks (JWKS_URL)", "http://login.invalid/keys", "https://", "--jwks-insecure"] {
+        assert!(ended.log.contains(word), "{word} in\n{}", ended.log);
+    }
+    assert!(!ended.log.contains("hunter2"), "{}", ended.log);
+    let ended = Process::run(&["--check", "--jwks", far, "--jwks-insecure"], &[]).await;
+    assert_eq!(ended.code, Some(1), "it was tried: {ended:?}");
+
+    // Nor is one followed there.
+    issuer.redirect_to("http://login.invalid/keys");
+    let ended = Process::run(&["--check", "--jwks", &issuer.url()], &[]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.output.contains("http status: 302"), "{}", ended.output);
+}

@@ -4,7 +4,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
@@ -54,16 +60,23 @@ impl Signer {
 /// An identity provider that publishes keys.
 pub(crate) struct Issuer {
     address: SocketAddr,
-    published: Published,
+    published: Arc<Mutex<Published>>,
     asked: watch::Receiver<usize>,
 }
 
-type Published = Arc<Mutex<(StatusCode, String)>>;
+#[derive(Default)]
+struct Published {
+    status: StatusCode,
+    body: String,
+    location: Option<&'static str>,
+    /// The path and the credentials that were asked with last.
+    last: (String, Option<String>),
+}
 
 impl Issuer {
     /// Publishes these keys.
     pub(crate) async fn start(signers: &[&Signer]) -> Self {
-        let published = Published::default();
+        let published = Arc::<Mutex<Published>>::default();
         let (asking, asked) = watch::channel(0);
         let app = Router::new()
             .route("/keys", get(answer))
@@ -93,7 +106,19 @@ impl Issuer {
 
     /// From now on answers so.
     pub(crate) fn answer_with(&self, status: StatusCode, body: String) {
-        *self.published.lock().unwrap() = (status, body);
+        let mut published = self.published.lock().unwrap();
+        (published.status, published.body, published.location) = (status, body, None);
+    }
+
+    /// From now on sends those who ask elsewhere.
+    pub(crate) fn redirect_to(&self, url: &'static str) {
+        let mut published = self.published.lock().unwrap();
+        (published.status, published.location) = (StatusCode::FOUND, Some(url));
+    }
+
+    /// The path and the credentials that it was asked with last.
+    pub(crate) fn last_asked(&self) -> (String, Option<String>) {
+        self.published.lock().unwrap().last.clone()
     }
 
     /// How often it was asked.
@@ -108,10 +133,21 @@ impl Issuer {
     }
 }
 
+type Shared = (Arc<Mutex<Published>>, Arc<watch::Sender<usize>>);
+
 async fn answer(
-    State((published, asking)): State<(Published, Arc<watch::Sender<usize>>)>,
-) -> impl IntoResponse {
-    let answer = published.lock().unwrap().clone();
+    State((published, asking)): State<Shared>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let mut published = published.lock().unwrap();
+    let credentials = headers.get(header::AUTHORIZATION);
+    let credentials = credentials.map(|value| value.to_str().unwrap().to_owned());
+    published.last = (uri.to_string(), credentials);
     asking.send_modify(|asked| *asked += 1);
-    answer
+    let answer = (published.status, published.body.clone());
+    match published.location {
+        Some(location) => ([(header::LOCATION, location)], answer).into_response(),
+        None => answer.into_response(),
+    }
 }
