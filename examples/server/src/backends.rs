@@ -17,7 +17,7 @@ use parlor::{
 
 use crate::{
     failure::Failure,
-    settings::{Database, Redis},
+    settings::{Database, Postgres, Redis},
 };
 
 /// Pauses between attempts at start.
@@ -37,16 +37,8 @@ impl OpenStore {
         match database {
             Database::Sqlite(file) => Ok(Self::Sqlite(SqliteStore::open(file).await?)),
             Database::Postgres(postgres) => {
-                let mut config =
-                    PostgresConfig::new().schema(&postgres.schema).migrate(postgres.migrate);
-                if let Some(connections) = postgres.connections {
-                    config = config.connections(connections);
-                }
-                if let Some(lanes) = postgres.lanes {
-                    config = config.lanes(lanes);
-                }
-                let store = PostgresStore::connect_with(postgres.url.reveal(), config).await?;
-                Ok(Self::Postgres(store))
+                let (url, config) = (postgres.url.reveal(), postgres.config());
+                Ok(Self::Postgres(PostgresStore::connect_with(url, config).await?))
             }
         }
     }
@@ -65,6 +57,20 @@ impl OpenStore {
             Self::Sqlite(store) => store.close().await,
             Self::Postgres(store) => store.close().await,
         }
+    }
+}
+
+impl Postgres {
+    /// The settings of the store.
+    pub(crate) fn config(&self) -> PostgresConfig {
+        let mut config = PostgresConfig::new().schema(&self.schema).migrate(self.migrate);
+        if let Some(connections) = self.connections {
+            config = config.connections(connections);
+        }
+        if let Some(lanes) = self.lanes {
+            config = config.lanes(lanes);
+        }
+        config
     }
 }
 
@@ -88,7 +94,8 @@ pub(crate) async fn open(database: &Database, patience: Duration) -> Result<Open
             (true, _) => "Is it running, and is --database (DATABASE_URL) right?",
             (false, Database::Sqlite(_)) => "Is --database (DATABASE_URL) right?",
             (false, Database::Postgres(_)) => {
-                "Are user, password and database in --database (DATABASE_URL) right, and may the user make a schema?"
+                "Are user, password and database in --database (DATABASE_URL) right, and may the user make a schema? \
+                 If not, apply what parlor-server schema prints as a user that may."
             }
         };
         Failure::Start(format!("the database {shown} cannot be opened: {error}. {advice}"))

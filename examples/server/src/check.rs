@@ -1,10 +1,10 @@
-//! `parlor-server --check`: can everything be reached?
+//! `parlor-server --check`: can everything be reached? Nothing is made or changed.
 
 use std::time::Duration;
 
 use crate::{
-    backends::OpenStore,
     failure::Failure,
+    inspect,
     jwks::JwksAuthenticator,
     settings::{Keys, Settings},
 };
@@ -22,7 +22,11 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
             println!("{what}: FAILED, {place}: {reason}");
         }
     };
-    tell("database", &settings.database.shown(), in_time(database(settings)).await);
+    tell(
+        "database",
+        &settings.database.shown(),
+        in_time(inspect::database(&settings.database)).await,
+    );
     if let Some(redis) = &settings.redis {
         let pinged = async {
             let shared = redis.open().await?;
@@ -39,19 +43,13 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
             tell("keys", &keys.shown(), fetched.map(|()| String::new()));
         }
         Keys::Secret(_) => tell("keys", "a secret", Ok(String::new())),
-        Keys::Development { file, .. } => {
+        Keys::Development { file } => {
             let place = format!("the development secret in {}", file.display());
-            tell("keys", &place, Ok(", for this machine alone".into()));
+            let found = inspect::readable(file).map(|found| format!(": {found}"));
+            tell("keys", &place, found.map(|found| format!("{found}, for this machine alone")));
         }
     }
     if failed { Err(Failure::Told) } else { Ok(()) }
-}
-
-async fn database(settings: &Settings) -> Result<String, String> {
-    let opened = OpenStore::open(&settings.database).await.map_err(|error| error.to_string())?;
-    let answered = opened.store().ping().await;
-    opened.close().await;
-    answered.map(|()| String::new()).map_err(|error| error.to_string())
 }
 
 async fn in_time<T>(outcome: impl Future<Output = Result<T, String>>) -> Result<T, String> {

@@ -11,6 +11,7 @@ use crate::{
     backends::patiently,
     failure::Failure,
     jwks::JwksAuthenticator,
+    secret,
     settings::{Demands, Keys},
 };
 
@@ -49,7 +50,8 @@ impl Gate {
                 )?;
                 (Arc::new(jwks.keep_fresh(settings.refresh())), None)
             }
-            Keys::Development { secret, .. } => {
+            Keys::Development { file } => {
+                let secret = secret::of_development(file)?;
                 let tokens = DevTokens::for_listener(listener)
                     .and_then(|tokens| tokens.with_secret(secret.reveal()))
                     .map_err(|error| Failure::Usage(error.to_string()))?;

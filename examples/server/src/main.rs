@@ -7,6 +7,7 @@ mod duration;
 mod failure;
 mod health;
 mod identity;
+mod inspect;
 mod jwks;
 mod log;
 mod login;
@@ -43,6 +44,10 @@ fn run(options: Options) -> Result<(), Failure> {
     match &options.command {
         Some(Command::Token(token)) => {
             println!("{}", token::sign(&options, token)?);
+            return Ok(());
+        }
+        Some(Command::Schema) => {
+            print!("{}", inspect::schema(&options.storage)?);
             return Ok(());
         }
         Some(Command::Ready) => return ready::ask(options.listen),

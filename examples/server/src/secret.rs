@@ -1,12 +1,6 @@
 //! Texts that are never shown, and where they come from.
 
-use std::{
-    convert::Infallible,
-    fmt, fs, io,
-    io::Write,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{convert::Infallible, fmt, fs, io, io::Write, path::Path, str::FromStr};
 
 use uuid::Uuid;
 
@@ -95,16 +89,14 @@ pub(crate) fn given_or_in_file(
 
 /// The secret of development tokens, in a file beside the database: made at first use and readable by its
 /// owner alone, so that tokens outlive restarts and `parlor-server token` finds it.
-pub(crate) fn of_development(database: &str) -> Result<(Secret, PathBuf), Failure> {
-    let path = PathBuf::from(format!("{database}.secret"));
-    match read_or_make(&path) {
-        Ok(text) => Ok((Secret(text), path)),
-        Err(error) => Err(Failure::Start(format!(
+pub(crate) fn of_development(path: &Path) -> Result<Secret, Failure> {
+    read_or_make(path).map(Secret).map_err(|error| {
+        Failure::Start(format!(
             "the secret of development tokens cannot be kept in {}: {error}. \
              Give one by --jwt-secret, or choose another --database",
             path.display()
-        ))),
-    }
+        ))
+    })
 }
 
 fn read_or_make(path: &Path) -> io::Result<String> {
@@ -158,9 +150,9 @@ mod tests {
     #[test]
     fn the_development_secret_is_made_once_and_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("chat.db").display().to_string();
-        let (first, path) = of_development(&database).unwrap();
-        let (second, _) = of_development(&database).unwrap();
+        let path = folder.path().join("chat.db.secret");
+        let first = of_development(&path).unwrap();
+        let second = of_development(&path).unwrap();
         assert_eq!(first, second);
         first.check_length("it").unwrap();
         #[cfg(unix)]

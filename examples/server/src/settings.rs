@@ -70,9 +70,8 @@ pub(crate) struct Redis {
 pub(crate) enum Keys {
     Secret(Secret),
     Jwks(jwks::Settings),
-    /// Anybody on this machine may come in by name.
+    /// Anybody on this machine may come in by name. The secret of their tokens is in the file, or will be.
     Development {
-        secret: Secret,
         file: PathBuf,
     },
 }
@@ -227,8 +226,7 @@ impl Keys {
             (None, Some(url), _) => Ok(Self::Jwks(jwks::Settings::check(url, options, authorities)?)),
             (None, None, Database::Sqlite(file)) if demands_nothing(options) => {
                 let file = file.split('?').next().unwrap_or(file);
-                let (secret, file) = secret::of_development(file)?;
-                Ok(Self::Development { secret, file })
+                Ok(Self::Development { file: PathBuf::from(format!("{file}.secret")) })
             }
             (None, None, _) => Err(missing("tokens need a key to be checked with")),
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     failure::Failure,
     options::{Options, TokenOptions},
-    secret::Secret,
+    secret::{self, Secret},
     settings::{Database, Demands, Keys},
 };
 
@@ -54,7 +54,8 @@ fn secret(options: &Options) -> Result<Secret, Failure> {
     let database = Database::check(&options.storage)?;
     match Keys::check(&options.keys, &database, None)? {
         Keys::Secret(secret) => Ok(secret),
-        Keys::Development { secret, file } => {
+        Keys::Development { file } => {
+            let secret = secret::of_development(&file)?;
             eprintln!("Signed with the development secret in {}.", file.display());
             Ok(secret)
         }

@@ -53,6 +53,9 @@ Examples:
   Look whether database, Redis and keys can be reached:
     parlor-server --check --database postgres://parlor@db/chat --redis redis://cache
 
+  The tables of Postgres, made by an administrator for a role that may not:
+    parlor-server schema | psql postgres://admin@db/chat
+
   A token for trying out:
     parlor-server token --sub ann --name Ann
 
@@ -79,6 +82,8 @@ pub(crate) struct Options {
     pub(crate) command: Option<Command>,
 
     /// Look whether database, Redis and keys can be reached, say so in a line each, and end: exit code 0 or 1
+    ///
+    /// Nothing is made or changed: what the next start would make is said.
     #[arg(long)]
     pub(crate) check: bool,
 
@@ -161,6 +166,11 @@ fn without_empty_variable(argument: Arg) -> Arg {
 pub(crate) enum Command {
     /// Print a token signed with the configured secret, for trying out
     Token(TokenOptions),
+    /// Print the SQL that makes the schema of Postgres (see --database-schema), for a role that may not make it itself
+    ///
+    /// Apply it as a role that may, grant the server's own role USAGE on the schema and SELECT, INSERT, UPDATE and DELETE
+    /// on its tables, and start the server with --migrate false.
+    Schema,
     /// Ask the server that runs at --listen whether it is ready, for health checks: exit code 0 or 1
     Ready,
 }

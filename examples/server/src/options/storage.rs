@@ -44,10 +44,17 @@ pub(crate) struct StorageOptions {
     pub(crate) database_lanes: Option<u8>,
 
     /// The schema of Postgres that holds the tables
-    #[arg(long, env = "PARLOR_DATABASE_SCHEMA", value_name = "NAME", default_value = "parlor")]
+    #[arg(
+        long,
+        env = "PARLOR_DATABASE_SCHEMA",
+        value_name = "NAME",
+        default_value = "parlor",
+        global = true
+    )]
     pub(crate) database_schema: String,
 
-    /// Whether to bring the schema of Postgres up to date at start; off for a role that may not
+    /// Whether to bring the schema of Postgres up to date at start; off for a role that may not (see the subcommand
+    /// schema)
     #[arg(
         long,
         env = "PARLOR_MIGRATE",

@@ -113,7 +113,9 @@ async fn the_check_asks_postgres_and_redis() {
     let ended = Process::run(&options, &[]).await;
     assert_eq!(ended.code, Some(0), "{}{}", ended.output, ended.log);
     let lines: Vec<_> = ended.output.lines().collect();
-    assert_eq!(lines[0], format!("database: ok, {}", database.replace("postgres@", "")));
+    let shown = database.replace("postgres@", "");
+    let made = "the schema \"parlor\" is missing; the next start makes it";
+    assert_eq!(lines[0], format!("database: ok, {shown}: {made}"));
     assert_eq!(lines[1], format!("redis: ok, {}", redis().url()));
     assert_eq!(lines[2], "keys: ok, a secret");
 
@@ -125,4 +127,101 @@ async fn the_check_asks_postgres_and_redis() {
     assert!(lines[0].starts_with("database: FAILED, postgres://127.0.0.1:1/chat: "), "{lines:?}");
     assert!(lines[1].starts_with("redis: FAILED, redis://127.0.0.1:1: "), "{lines:?}");
     assert!(!format!("{ended:?}").contains("hunter2"));
+}
+
+/// A role of the database's name that may connect and no more, and the URL with it.
+fn plain_role(database: &str) -> (&str, String) {
+    let (_, role) = database.rsplit_once('/').unwrap();
+    sql(database, &format!("DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN"));
+    (role, database.replace("postgres@", &format!("{role}@")))
+}
+
+fn sql(database: &str, sql: &str) -> String {
+    postgres().psql(database, sql).trim().to_owned()
+}
+
+/// What the check says of the database, and the exit code.
+async fn checked(database: &str, options: &[&str]) -> (Option<i32>, String) {
+    let all = [&["--check", "--database", database, "--jwt-secret", SECRET], options].concat();
+    let ended = Process::run(&all, &[]).await;
+    (ended.code, ended.output.lines().next().unwrap_or(&ended.log).to_owned())
+}
+
+#[tokio::test]
+async fn the_check_of_postgres_changes_nothing_and_says_what_the_next_start_will() {
+    let database = postgres().database();
+    let (code, said) = checked(&database, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("the schema \"parlor\" is missing; the next start makes it"), "{said}");
+    assert_eq!(sql(&database, "SELECT to_regnamespace('parlor') IS NULL"), "t");
+    let (code, said) = checked(&database, &["--migrate", "false"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is missing") && said.contains("parlor-server schema"), "{said}");
+    // A schema that somebody made for the role counts as missing as long as it is empty.
+    sql(&database, "CREATE SCHEMA empty");
+    let (code, said) = checked(&database, &["--database-schema", "empty"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("the schema \"empty\" is missing; the next start makes it"), "{said}");
+
+    let server = Process::start(&["--database", &database, "--jwt-secret", SECRET]).await;
+    let (code, said) = checked(&database, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said, format!("database: ok, {}", database.replace("postgres@", "")));
+    drop(server);
+    sql(&database, "DELETE FROM parlor.migrations WHERE version > 1");
+    let (code, said) = checked(&database, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("is older") && said.ends_with("the next start brings it up to date"));
+    assert_eq!(sql(&database, "SELECT max(version) FROM parlor.migrations"), "1");
+    sql(&database, "INSERT INTO parlor.migrations (version, name) VALUES (1000, 'later')");
+    let (code, said) = checked(&database, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("newer release"), "{said}");
+}
+
+#[tokio::test]
+async fn a_role_without_the_right_to_make_a_schema_is_told_so_and_gets_the_sql() {
+    let database = postgres().database();
+    let (role, url) = plain_role(&database);
+    let (code, said) = checked(&url, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is missing") && said.contains("parlor-server schema"), "{said}");
+    let options = ["--database", &url, "--jwt-secret", SECRET, "--listen", "127.0.0.1:0"];
+    let ended = Process::run(&options, &[]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.log.contains("parlor-server schema"), "{}", ended.log);
+
+    let printed = Process::run(&["schema"], &[]).await;
+    assert_eq!(printed.code, Some(0), "{}", printed.log);
+    assert_eq!(printed.output, parlor::postgres::schema_sql("parlor").unwrap());
+    sql(&database, &printed.output);
+    let (code, said) = checked(&url, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("may not use") && said.contains("GRANT"), "{said}");
+    sql(
+        &database,
+        &format!(
+            "GRANT USAGE ON SCHEMA parlor TO {role};
+             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA parlor TO {role}"
+        ),
+    );
+    let (code, said) = checked(&url, &["--migrate", "false"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let server =
+        Process::start(&["--database", &url, "--jwt-secret", SECRET, "--migrate", "false"]).await;
+    let mut ann = Client::live(server.address, &server.token("ann", &key()).await).await;
+    let conversation = ann.direct("bob").await;
+    ann.say(&conversation, "on tables of another role").await;
+}
+
+#[tokio::test]
+async fn the_sql_of_the_schema_is_printed_for_any_name() {
+    let named = ["schema", "--database-schema", "chat_2"];
+    let printed = Process::run(&named, &[]).await;
+    assert_eq!(printed.code, Some(0), "{}", printed.log);
+    assert_eq!(printed.output, parlor::postgres::schema_sql("chat_2").unwrap());
+    assert!(printed.output.contains("\"chat_2\".messages"), "{}", printed.output);
+    let wrong = Process::run(&["schema", "--database-schema", "DROP"], &[]).await;
+    assert_eq!(wrong.code, Some(2), "{}", wrong.log);
+    assert!(wrong.log.contains("--database-schema (PARLOR_DATABASE_SCHEMA)"), "{}", wrong.log);
 }
