@@ -17,6 +17,7 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod traits;
+pub mod transport;
 
 mod clock;
 mod engine;

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use parlor_core::Chat;
+use parlor_core::{Chat, transport::Origins};
 
-use crate::{codec::NativeCodec, http_layer, origin::Origins, rest, ws};
+use crate::{codec::NativeCodec, http_layer, origin, rest, ws};
 
 /// The router with the defaults of [`Transport`]: `/ws`, the REST routes and `/openapi.json`.
 ///
@@ -57,7 +57,7 @@ impl Transport {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.origins.allow(origins.into_iter().map(Into::into));
+        self.origins.allow(origins);
         self
     }
 
@@ -122,7 +122,7 @@ impl Transport {
 
     /// The router: `/ws`, the REST routes and `/openapi.json`. It answers for every path beneath it.
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        let cors = self.origins.cors();
+        let cors = origin::cors(&self.origins);
         let body_limit = self.body_limit;
         let shared = Arc::new(ws::Shared::new(self));
         rest::router(shared)

@@ -1,7 +1,6 @@
 //! The WebSocket: from the request to the conversation.
 
 pub(crate) mod answer;
-mod lobby;
 mod socket;
 pub(crate) mod wire;
 
@@ -19,7 +18,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
-use parlor_core::{CloseReason, ConnectOptions, ErrorCode, Session, model::Identity};
+use parlor_core::{
+    CloseReason, ConnectOptions, ErrorCode, Session,
+    model::Identity,
+    transport::{Lobby, Place},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -31,7 +34,7 @@ use self::wire::Wire;
 use crate::{
     error::{Problem, Refusal},
     identity::identify,
-    origin::foreign,
+    origin::{admits, foreign},
     served::{Held, ServedTcp},
     transport::Transport,
 };
@@ -43,14 +46,14 @@ pub(crate) const SUBPROTOCOL: &str = "parlor.v1";
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) transport: Transport,
-    lobby: Arc<lobby::Lobby>,
+    lobby: Arc<Lobby>,
 }
 
 impl Shared {
     pub(crate) fn new(transport: Transport) -> Self {
         let (all, per_address) =
             (transport.max_unauthenticated, transport.max_unauthenticated_per_address);
-        Self { transport, lobby: lobby::Lobby::new(all, per_address) }
+        Self { transport, lobby: Lobby::new(all, per_address) }
     }
 
     async fn connect(
@@ -69,7 +72,7 @@ enum Entry {
     Known(Session),
     /// Nobody knows; the place counts those.
     Unknown {
-        place: lobby::Place,
+        place: Place,
         address: Option<IpAddr>,
     },
 }
@@ -95,7 +98,7 @@ async fn open(shared: Arc<Shared>, parts: &mut Parts) -> Result<Response, Proble
     if transport.chat.is_draining() {
         return Err(CloseReason::Restart.into());
     }
-    if !transport.origins.admit(&parts.headers) {
+    if !admits(&transport.origins, &parts.headers) {
         return Err(foreign());
     }
     let key = handshake_key(&parts.headers)?;

@@ -12,23 +12,25 @@ struct Counts {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Who waits to be known.
+/// Counts connections that have not said yet who they are.
 #[derive(Debug)]
-pub(super) struct Lobby {
+pub struct Lobby {
     counts: Mutex<Counts>,
     max: usize,
     max_per_address: usize,
 }
 
-/// A place in the lobby; dropping it frees it.
+/// A place in a [`Lobby`]; dropping it frees it.
 #[derive(Debug)]
-pub(super) struct Place {
+#[must_use]
+pub struct Place {
     lobby: Arc<Lobby>,
     address: Option<IpAddr>,
 }
 
 impl Lobby {
-    pub(super) fn new(max: usize, max_per_address: usize) -> Arc<Self> {
+    /// A lobby for so many connections, altogether and of one address.
+    pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self { counts: Mutex::default(), max, max_per_address })
     }
 
@@ -38,8 +40,8 @@ impl Lobby {
     }
 
     /// A place, if there is one left, altogether and for the address.
-    pub(super) fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
-        let address = address.map(parlor_core::counted_address);
+    pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
+        let address = address.map(crate::counted_address);
         let mut counts = self.counts();
         let of_address =
             address.and_then(|address| counts.by_address.get(&address).copied()).unwrap_or(0);
