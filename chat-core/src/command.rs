@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::Changes,
     model::{
-        ConversationId, ConversationPatch, ConversationSummary, Cursor, Member, MemberState,
-        Message, MessageEdit, MessageId, NewGroup, NewMessage, PresenceInfo, Profile, Role,
-        SettingsPatch, UserId,
+        Conversation, ConversationId, ConversationPatch, ConversationSummary, Cursor, Member,
+        MemberState, Message, MessageEdit, MessageId, NewGroup, NewMessage, PresenceInfo, Profile,
+        Role, SettingsPatch, UserId,
     },
-    store::{HistoryPage, UnreadTotal},
+    store::{HistoryPage, ListPosition, UnreadTotal},
 };
 
 /// For whom a message is deleted.
@@ -204,6 +204,14 @@ pub struct ListConversations {
     /// Only archived ones (`true`), only others (`false`), both when absent.
     #[serde(default)]
     pub archived: Option<bool>,
+}
+
+impl ListConversations {
+    /// Asks for what comes after this conversation in the list.
+    pub fn after(conversation: &Conversation) -> Self {
+        let position = ListPosition::of(conversation);
+        Self { cursor: Some(position.to_string()), ..Self::default() }
+    }
 }
 
 /// Asks for a page of the member list.

@@ -1,13 +1,13 @@
 //! Conversations, members, settings and lists.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt, fmt::Debug, str::FromStr};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    BackendError, Timestamp,
+    BackendError, Invalid, Timestamp,
     model::{
         Conversation, ConversationId, ConversationKind, ConversationPatch, ConversationSummary,
         Direct, Member, MemberState, MessageId, Metadata, Role, SettingsPatch, UserId,
@@ -181,6 +181,34 @@ pub struct ListPosition {
     pub last_activity_at: Timestamp,
     /// The entry's conversation number.
     pub number: u64,
+}
+
+impl ListPosition {
+    /// The place of a conversation in its lists.
+    pub fn of(conversation: &Conversation) -> Self {
+        Self { last_activity_at: conversation.last_activity_at, number: conversation.number }
+    }
+}
+
+/// Written `MILLIS.NUMBER`, opaque to clients.
+impl fmt::Display for ListPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.last_activity_at.as_millis(), self.number)
+    }
+}
+
+impl FromStr for ListPosition {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let parse = || {
+            let (millis, number) = text.split_once('.')?;
+            let number = number.parse().ok().filter(|number| i64::try_from(*number).is_ok())?;
+            let last_activity_at = Timestamp::from_millis(millis.parse().ok()?);
+            Some(Self { last_activity_at, number })
+        };
+        parse().ok_or_else(|| Invalid::new("cursor", "is not one that was given out"))
+    }
 }
 
 /// Which part of a user's conversation list.

@@ -13,7 +13,7 @@ use crate::{
     Error,
     event::{Ephemeral, Event, Private, SessionEvent},
     model::{ConversationId, Member},
-    store::{ChangesQuery, ListQuery, Membership},
+    store::{ChangesQuery, ListPosition, ListQuery, Membership},
 };
 
 /// Messages deleted for a user alone, of one conversation, that a resume tells one by one.
@@ -331,7 +331,7 @@ impl Replay<'_> {
             };
             // The end of the list: what is left are conversations that the user has hidden.
             let Some(last) = list.last() else { return Ok(()) };
-            after = Some(crate::engine::verbs::list_position(&last.conversation));
+            after = Some(ListPosition::of(&last.conversation));
             for summary in list {
                 let id = summary.conversation.id;
                 if known.contains_key(&id) || !standing.contains_key(&id) {

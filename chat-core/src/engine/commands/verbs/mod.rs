@@ -41,9 +41,8 @@ use crate::engine::{gate::Who, node::Node};
 use crate::{
     Error, Invalid,
     command::Reply,
-    model::{Conversation, ConversationId, ConversationSummary, MemberState, Role, UserId},
+    model::{ConversationId, ConversationSummary, MemberState, Role, UserId},
     rules::Denied,
-    store::ListPosition,
 };
 
 /// What a caller is told of a refusal by the rules.
@@ -74,11 +73,6 @@ pub(in crate::engine) fn denied(denied: Denied) -> Error {
     }
 }
 
-/// The place of a conversation in its list.
-pub(in crate::engine) fn list_position(conversation: &Conversation) -> ListPosition {
-    ListPosition { last_activity_at: conversation.last_activity_at, number: conversation.number }
-}
-
 /// The caller's entry of a conversation; the host, who is no member, gets an owner's view.
 async fn entry(node: &Node, who: &Who, id: ConversationId) -> Result<Reply, Error> {
     let summary = match who.user() {
@@ -101,9 +95,4 @@ async fn check_known(node: &Node, field: &'static str, users: &[UserId]) -> Resu
         Some(user) => Err(Invalid::new(field, format!("there is no user {user}")).into()),
         None => Ok(()),
     }
-}
-
-/// An opaque cursor that a client gives back.
-fn parse_cursor<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, Error> {
-    parse(text).ok_or_else(|| Invalid::new("cursor", "is not one that was given out").into())
 }
