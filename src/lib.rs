@@ -13,3 +13,6 @@ pub use parlor_store_redis as redis;
 
 #[cfg(feature = "sqlite")]
 pub use parlor_store_sqlite as sqlite;
+
+#[cfg(feature = "socketio")]
+pub use parlor_transport_socketio as socketio;

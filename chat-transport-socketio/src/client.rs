@@ -1,0 +1,240 @@
+//! One connected client, as a contract sees it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use parlor_core::{
+    Caller, Chat, Error, Invalid, Session,
+    command::{Command, Reply, Send, Typing},
+    model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use socketioxide::{SendError, SocketError, extract::SocketRef};
+use tokio::time::timeout;
+
+use crate::{
+    connect::Mount,
+    emit::Emit,
+    known::{Place, mismatch},
+    link::Link,
+};
+
+/// Conversations that one socket may have joined.
+const JOINED: usize = 10_000;
+/// Keys of messages that one socket sent, remembered until they come back as events.
+const SENT: usize = 256;
+
+/// One connected client.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) session: Session,
+    pub(crate) socket: SocketRef,
+    pub(crate) link: Arc<Link>,
+    identity: Identity,
+    caller: Caller,
+    joined: Mutex<HashSet<ConversationId>>,
+    sent: Mutex<VecDeque<ClientId>>,
+    /// Counts the messages that were sent without a key of the client's own.
+    sends: AtomicU64,
+}
+
+/// The connection is broken, or is given up because it takes nothing.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl Client {
+    pub(crate) fn new(
+        mount: Arc<Mount>,
+        session: Session,
+        identity: Identity,
+        socket: SocketRef,
+        link: Arc<Link>,
+    ) -> Self {
+        let caller = mount.chat.as_user(identity.clone());
+        Self {
+            mount,
+            session,
+            socket,
+            link,
+            identity,
+            caller,
+            joined: Mutex::default(),
+            sent: Mutex::default(),
+            sends: AtomicU64::new(0),
+        }
+    }
+
+    /// The socket's id, as `socket.id` of socket.io-client.
+    pub fn id(&self) -> String {
+        self.socket.id.to_string()
+    }
+
+    /// Who is connected.
+    pub fn user_id(&self) -> &UserId {
+        &self.identity.user_id
+    }
+
+    /// The identity that the client proved.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The engine.
+    pub fn chat(&self) -> &Chat {
+        &self.mount.chat
+    }
+
+    /// The user as one who asks, for everything that does not depend on this very connection.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Carries out a command and waits for the answer.
+    ///
+    /// # Errors
+    /// As [`Caller::dispatch`].
+    pub async fn dispatch(&self, command: Command) -> Result<Reply, Error> {
+        self.session.dispatch(command).await
+    }
+
+    /// Sends a message. Without an idempotency key it gets one, so that [`Emit::not_to_its_sender`] knows
+    /// which socket it came from.
+    ///
+    /// # Errors
+    /// As [`Caller::send`].
+    pub async fn send(
+        &self,
+        conversation_id: ConversationId,
+        mut message: NewMessage,
+    ) -> Result<Message, Error> {
+        let key = match &message.client_id {
+            Some(key) => key.clone(),
+            None => {
+                let at = self.sends.fetch_add(1, Ordering::Relaxed);
+                ClientId::new(format!("{}.{at}", self.session.id()))?
+            }
+        };
+        message.client_id = Some(key.clone());
+        {
+            let mut sent = self.sent.lock();
+            if sent.len() == SENT {
+                sent.pop_front();
+            }
+            sent.push_back(key);
+        }
+        match self.dispatch(Command::Send(Send { conversation_id, message })).await? {
+            Reply::Sent { message, .. } => Ok(*message),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Says that the user is typing, or has stopped.
+    ///
+    /// # Errors
+    /// As [`Caller::typing`].
+    pub async fn typing(&self, conversation_id: ConversationId, on: bool) -> Result<(), Error> {
+        self.dispatch(Command::Typing(Typing { conversation_id, on })).await.map(drop)
+    }
+
+    /// Joins a conversation's room: what [`Emit::to_joined`] says comes to this socket from now on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that the user may not see.
+    pub async fn join(&self, conversation_id: ConversationId) -> Result<(), Error> {
+        self.caller.conversation(conversation_id).await?;
+        let mut joined = self.joined.lock();
+        if joined.len() >= JOINED && !joined.contains(&conversation_id) {
+            let reason = format!("at most {JOINED} conversations can be joined at once");
+            return Err(Invalid::new("conversationId", reason).into());
+        }
+        joined.insert(conversation_id);
+        Ok(())
+    }
+
+    /// Leaves a conversation's room.
+    pub fn leave(&self, conversation_id: ConversationId) {
+        self.joined.lock().remove(&conversation_id);
+    }
+
+    /// Whether this socket has joined the conversation's room.
+    pub fn has_joined(&self, conversation_id: ConversationId) -> bool {
+        self.joined.lock().contains(&conversation_id)
+    }
+
+    /// A conversation that the user may see, for writing about it. Whether they may has been checked by
+    /// the command before.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`].
+    pub async fn place(&self, conversation_id: ConversationId) -> Result<Place, Error> {
+        self.mount.known.place(conversation_id, Some(self.user_id())).await
+    }
+
+    /// Tells this socket alone. Whom the event is for does not matter here. What is said to a connection
+    /// that has broken is lost.
+    pub async fn emit(&self, event: Emit) {
+        let json = event.data().to_string();
+        let _ = self.emit_json(event.event(), &json).await;
+    }
+
+    /// Tells this socket an event whose argument is written already.
+    pub(crate) async fn emit_json(&self, event: &str, json: &str) -> Result<(), Broken> {
+        let raw: &RawValue = serde_json::from_str(json).map_err(|_| Broken)?;
+        self.hand_over(json.len() + event.len(), || self.socket.emit(event, raw)).await
+    }
+
+    /// Whether this socket sent the message with this key.
+    pub(crate) fn sent(&self, key: &str) -> bool {
+        self.sent.lock().iter().any(|sent| sent.as_str() == key)
+    }
+
+    /// Hands something over to be written, waiting for room as long as the client takes what it gets.
+    async fn hand_over(
+        &self,
+        bytes: usize,
+        send: impl Fn() -> Result<(), SendError>,
+    ) -> Result<(), Broken> {
+        let mut listen = None;
+        loop {
+            match send() {
+                Ok(()) => {
+                    self.link.handed_over(bytes);
+                    return Ok(());
+                }
+                Err(SendError::Socket(SocketError::InternalChannelFull)) => {}
+                Err(_) => return Err(Broken),
+            }
+            let Some(listen) = &mut listen else {
+                // Look once more, in case something was written in between.
+                listen = Some(self.link.listen());
+                continue;
+            };
+            if timeout(self.mount.write_deadline, listen.changed()).await.is_err() {
+                metrics::counter!("parlor_slow_connections_total").increment(1);
+                self.link.close();
+            }
+            if self.link.is_closed() {
+                return Err(Broken);
+            }
+        }
+    }
+
+    /// Answers an acknowledgement.
+    pub(crate) async fn acknowledge<T: Serialize + Sync>(
+        &self,
+        ack: socketioxide::extract::AckSender,
+        answer: &T,
+    ) {
+        // The buffer keeps room for answers: events stop earlier.
+        let _ = ack.send(answer);
+        self.link.handed_over(64);
+    }
+}

@@ -1,0 +1,193 @@
+//! How a client comes in: who it is, before it is connected, with nothing lost that it says at once.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use parlor_core::{Chat, CloseReason, Codec, ConnectOptions, Error, Session, model::Identity};
+use serde_json::Value;
+use socketioxide::{
+    SocketIo,
+    adapter::LocalAdapter,
+    extract::{AckSender, SocketRef, TryData},
+    handler::{ConnectHandler, FromMessageParts, MessageHandler},
+    socket::{DisconnectReason, Socket},
+};
+use socketioxide_core::Value as Packet;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    codec::ContractCodec,
+    contract::{Contract, TurnAway},
+    handshake::Handshake,
+    incoming::Incoming,
+    known::Known,
+    link::Link,
+    socket,
+    transport::Engine,
+};
+
+/// Events of one socket that may wait, in all. Reading stops long before; a single request of a polling
+/// client or what was read already may bring as many.
+const INBOX: usize = 1024;
+
+/// A contract that is served.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) chat: Chat,
+    pub(crate) contract: Arc<dyn Contract>,
+    pub(crate) known: Arc<Known>,
+    pub(crate) codec: Arc<ContractCodec>,
+    pub(crate) auth_deadline: Duration,
+    pub(crate) write_deadline: Duration,
+    /// To close the connections of polling clients.
+    pub(crate) engine: Engine,
+}
+
+impl Mount {
+    /// Tells who shows this: the host's session layer first, then the engine's authenticator.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`], or [`Error::Unavailable`] when it cannot be told.
+    pub(crate) async fn identify(&self, handshake: &Handshake<'_>) -> Result<Identity, Error> {
+        let identity = match handshake.parts().extensions.get::<Identity>() {
+            Some(identity) if identity.is_expired(self.chat.now()) => {
+                return Err(Error::Unauthenticated);
+            }
+            Some(identity) => identity.clone(),
+            None => {
+                let credentials = self.contract.credentials(handshake);
+                let judged = self.chat.authenticate(&credentials);
+                match tokio::time::timeout(self.auth_deadline, judged).await {
+                    Ok(judged) => judged?,
+                    Err(_) => return Err(Error::Unauthenticated),
+                }
+            }
+        };
+        self.contract.identify(identity)
+    }
+}
+
+/// An event that waits to be carried out.
+pub(crate) struct Received {
+    pub(crate) json: String,
+    pub(crate) ack: Option<AckSender>,
+}
+
+/// What was made ready before the client learnt that it is connected.
+pub(crate) struct Seat {
+    pub(crate) session: Session,
+    pub(crate) identity: Identity,
+    pub(crate) link: Arc<Link>,
+    pub(crate) inbox: mpsc::Receiver<Received>,
+    pub(crate) gone: oneshot::Receiver<()>,
+}
+
+type Reserved = Arc<Mutex<Option<Result<Seat, Error>>>>;
+
+/// Serves the contract's namespace.
+pub(crate) fn open_namespace(io: &SocketIo, mount: Arc<Mount>) {
+    let at_the_door = Arc::clone(&mount);
+    let door = move |socket: SocketRef, TryData(auth): TryData<Value>| {
+        let mount = Arc::clone(&at_the_door);
+        async move { admit(&mount, &socket, auth.unwrap_or_default()).await }
+    };
+    let namespace = mount.contract.namespace();
+    let enter = move |socket: SocketRef| {
+        let mount = Arc::clone(&mount);
+        async move {
+            let seat = socket.extensions.remove::<Reserved>();
+            match seat.and_then(|reserved| reserved.lock().take()) {
+                Some(Ok(seat)) => socket::run(mount, socket, seat).await,
+                Some(Err(error)) => turn_away(&mount, socket, &error),
+                None => {}
+            }
+        }
+    };
+    io.ns(namespace, enter.with(door));
+}
+
+/// Runs before the client is told that it is connected, so whatever it sends then finds its handlers.
+async fn admit(mount: &Arc<Mount>, socket: &SocketRef, auth: Value) -> Result<(), Error> {
+    let parts = socket.req_parts();
+    // Put there for every connection.
+    let Some(link) = parts.extensions.get::<Arc<Link>>().cloned() else {
+        return Err(Error::Unauthenticated);
+    };
+    let handshake = Handshake::new(&auth, parts);
+    let seat = match take_seat(mount, &handshake, socket, link).await {
+        Err(Error::Unauthenticated) if mount.contract.turn_away() == TurnAway::Disconnect => {
+            Err(Error::Unauthenticated)
+        }
+        seat => Ok(seat?),
+    };
+    socket.extensions.insert::<Reserved>(Arc::new(Mutex::new(Some(seat))));
+    Ok(())
+}
+
+async fn take_seat(
+    mount: &Mount,
+    handshake: &Handshake<'_>,
+    socket: &SocketRef,
+    link: Arc<Link>,
+) -> Result<Seat, Error> {
+    let identity = mount.identify(handshake).await?;
+    let codec: Arc<dyn Codec> = mount.codec.clone();
+    let mut options = ConnectOptions::with_codec(codec);
+    options.address = link.address;
+    let session = mount.chat.connect(identity.clone(), options).await.map_err(refused)?;
+    mount.known.forget_profile(&identity.user_id);
+    link.is_known();
+
+    let (into, inbox) = mpsc::channel(INBOX);
+    socket.on_fallback(Receiver { into, link: Arc::clone(&link) });
+    let (leave, gone) = oneshot::channel::<()>();
+    let leave = Arc::new(Mutex::new(Some(leave)));
+    socket.on_disconnect(move |_: DisconnectReason| {
+        drop(leave.lock().take());
+        std::future::ready(())
+    });
+    Ok(Seat { session, identity, link, inbox, gone })
+}
+
+fn refused(reason: CloseReason) -> Error {
+    use parlor_core::{BackendError, BackendErrorKind};
+    match reason {
+        CloseReason::Expired => Error::Unauthenticated,
+        CloseReason::Ended => Error::Forbidden("this user may not connect".into()),
+        CloseReason::TooManyConnections => Error::Forbidden("too many connections".into()),
+        CloseReason::RateLimited => Error::RateLimited { retry_after: Duration::from_secs(1) },
+        _ => Error::Unavailable(BackendError::new(BackendErrorKind::Unavailable, "connect")),
+    }
+}
+
+fn turn_away(mount: &Mount, socket: SocketRef, error: &Error) {
+    let refusal = mount.contract.refused(&Incoming::new("connect", Vec::new()), error);
+    if let Some(event) = refusal.event {
+        let _ = socket.emit(event.event(), event.data());
+    }
+    let _ = socket.disconnect();
+}
+
+/// Takes a socket's events into its inbox, in the order in which they came.
+struct Receiver {
+    into: mpsc::Sender<Received>,
+    link: Arc<Link>,
+}
+
+impl MessageHandler<LocalAdapter, Received> for Receiver {
+    fn call(&self, socket: Arc<Socket>, mut packet: Packet, ack_id: Option<i64>) {
+        // A copy: what came may hold on to the whole buffer that it was read into.
+        let json = packet.as_str().map(|text| text.as_str().to_owned()).unwrap_or_default();
+        let ack = ack_id
+            .and_then(|id| AckSender::from_message_parts(&socket, &mut packet, &Some(id)).ok());
+        let bytes = json.len();
+        self.link.came(bytes);
+        if self.into.try_send(Received { json, ack }).is_err() {
+            self.link.taken(bytes);
+            if !self.into.is_closed() {
+                tracing::debug!(socket = %socket.id, "closed: more events at once than may wait");
+                self.link.close();
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! An event on its way to clients.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+/// An event for clients, with whom among the user's sockets it is for.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub struct Emit {
+    event: Cow<'static, str>,
+    data: Value,
+    to: To,
+}
+
+/// Who gets an event that the user is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct To {
+    pub(crate) room: Room,
+    pub(crate) not_its_sender: bool,
+}
+
+/// Whether joining the conversation matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Room {
+    #[default]
+    Any,
+    Joined,
+    NotJoined,
+}
+
+impl Emit {
+    /// An event with its one argument, for all sockets of those who are told.
+    pub fn new(event: impl Into<Cow<'static, str>>, data: Value) -> Self {
+        Self { event: event.into(), data, to: To::default() }
+    }
+
+    /// Only for sockets that have joined the conversation ([`Client::join`](crate::Client::join)).
+    pub fn to_joined(mut self) -> Self {
+        self.to.room = Room::Joined;
+        self
+    }
+
+    /// Only for sockets that have not joined the conversation.
+    pub fn to_not_joined(mut self) -> Self {
+        self.to.room = Room::NotJoined;
+        self
+    }
+
+    /// Not for the very socket that sent the message. The user's other devices get it.
+    pub fn not_to_its_sender(mut self) -> Self {
+        self.to.not_its_sender = true;
+        self
+    }
+
+    /// The event's name.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// Its argument.
+    pub fn data(&self) -> &Value {
+        &self.data
+    }
+
+    pub(crate) fn to(&self) -> To {
+        self.to
+    }
+}

@@ -1,0 +1,155 @@
+//! What an event is on the wire of a contract: several Socket.IO events, each with whom it is for. Packed
+//! into one `Bytes`, so that all connections share it.
+
+use bytes::Bytes;
+use parlor_core::model::UserId;
+
+use crate::emit::{Emit, Room};
+
+/// That something has to be looked up before the event can be written.
+pub(crate) const UNWRITTEN: Bytes = Bytes::from_static(&[UNWRITTEN_TAG]);
+/// Nothing for this contract's clients, but the connection itself has to see the event.
+pub(crate) const SILENT: Bytes = Bytes::from_static(&[]);
+
+const UNWRITTEN_TAG: u8 = 0xFF;
+const JOINED: u8 = 1;
+const NOT_JOINED: u8 = 2;
+const NOT_ITS_SENDER: u8 = 4;
+const ONLINE: u8 = 8;
+const OFFLINE: u8 = 16;
+
+/// One Socket.IO event of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    pub(crate) room: Room,
+    /// Whose coming or going it tells.
+    pub(crate) presence: Option<(&'a str, bool)>,
+    /// The key of the message that it tells, where the socket that sent it is not told.
+    pub(crate) sender_key: Option<&'a str>,
+    pub(crate) event: &'a str,
+    /// Its argument as JSON.
+    pub(crate) json: &'a str,
+}
+
+/// Packs events one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    pub(crate) fn push(
+        &mut self,
+        emit: &Emit,
+        presence: Option<(&UserId, bool)>,
+        key: Option<&str>,
+    ) {
+        let to = emit.to();
+        let mut tag = match to.room {
+            Room::Any => 0,
+            Room::Joined => JOINED,
+            Room::NotJoined => NOT_JOINED,
+        };
+        let key = key.filter(|_| to.not_its_sender);
+        if key.is_some() {
+            tag |= NOT_ITS_SENDER;
+        }
+        tag |= match presence {
+            Some((_, true)) => ONLINE,
+            Some((_, false)) => OFFLINE,
+            None => 0,
+        };
+        self.0.push(tag);
+        if let Some((user, _)) = presence {
+            self.text(user.as_str());
+        }
+        if let Some(key) = key {
+            self.text(key);
+        }
+        self.text(emit.event());
+        self.text(&emit.data().to_string());
+    }
+
+    fn text(&mut self, text: &str) {
+        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    pub(crate) fn finish(self) -> Bytes {
+        self.0.into()
+    }
+}
+
+/// Whether a frame still has to be written.
+pub(crate) fn is_unwritten(frame: &[u8]) -> bool {
+    frame == [UNWRITTEN_TAG]
+}
+
+/// The events of a frame. Ends at what was not written by [`Writer`].
+pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = frame;
+    std::iter::from_fn(move || {
+        let (&tag, after) = rest.split_first()?;
+        rest = after;
+        let presence = match tag & (ONLINE | OFFLINE) {
+            0 => None,
+            direction => Some((text(&mut rest)?, direction == ONLINE)),
+        };
+        let room = match tag & (JOINED | NOT_JOINED) {
+            JOINED => Room::Joined,
+            NOT_JOINED => Room::NotJoined,
+            _ => Room::Any,
+        };
+        let sender_key = match tag & NOT_ITS_SENDER {
+            0 => None,
+            _ => Some(text(&mut rest)?),
+        };
+        let event = text(&mut rest)?;
+        Some(Part { room, presence, sender_key, event, json: text(&mut rest)? })
+    })
+}
+
+fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, after) = rest.split_at_checked(4)?;
+    let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
+    let (text, after) = after.split_at_checked(length)?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_packed_comes_out() {
+        let ann = UserId::new("ann").unwrap();
+        let mut writer = Writer::default();
+        writer.push(
+            &Emit::new("a", json!({ "x": "ä\n" })).to_joined().not_to_its_sender(),
+            None,
+            Some("k"),
+        );
+        writer.push(&Emit::new("b", json!(null)).to_not_joined(), None, Some("k"));
+        writer.push(&Emit::new("c", json!([1])), Some((&ann, true)), None);
+        writer.push(&Emit::new("d", json!(0)), Some((&ann, false)), None);
+        let frame = writer.finish();
+        assert!(!is_unwritten(&frame));
+        let parts: Vec<_> = parts(&frame).collect();
+        assert_eq!(parts.len(), 4);
+        assert_eq!((parts[0].room, parts[0].sender_key), (Room::Joined, Some("k")));
+        assert_eq!((parts[0].event, parts[0].json), ("a", "{\"x\":\"ä\\n\"}"));
+        assert_eq!((parts[1].room, parts[1].sender_key), (Room::NotJoined, None));
+        assert_eq!(parts[2].presence, Some(("ann", true)));
+        assert_eq!(parts[3].presence, Some(("ann", false)));
+        assert_eq!(parts[3].json, "0");
+    }
+
+    #[test]
+    fn what_was_not_packed_is_no_event() {
+        assert!(is_unwritten(&UNWRITTEN));
+        assert_eq!(parts(&SILENT).count(), 0);
+        assert_eq!(parts(&[0, 9, 0, 0, 0, b'a']).count(), 0);
+    }
+}

@@ -1,0 +1,166 @@
+//! The stream of bytes under a WebSocket, which socketioxide reads and writes: it stops reading while
+//! too much waits to be carried out, and breaks when a client takes nothing any more.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use crate::link::Link;
+
+/// A stream with its [`Link`].
+pub(crate) struct LinkedStream<S> {
+    io: S,
+    /// What was read together with the request.
+    early: Bytes,
+    link: Arc<Link>,
+    write_deadline: Duration,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> LinkedStream<S> {
+    pub(crate) fn new(io: S, early: Bytes, link: Arc<Link>, write_deadline: Duration) -> Self {
+        Self { io, early, link, write_deadline, stalled: None }
+    }
+
+    /// Counts the time in which nothing gets through.
+    fn poll_stalled<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let deadline = Instant::now() + self.write_deadline;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        ready!(stalled.as_mut().poll(cx));
+        if !self.link.is_closed() {
+            metrics::counter!("parlor_slow_connections_total").increment(1);
+        }
+        self.link.close();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for LinkedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.link.register_reader(cx.waker());
+        if self.link.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.link.takes_more() {
+            return Poll::Pending;
+        }
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early[..length]);
+            self.early.advance(length);
+            if self.early.is_empty() {
+                // Even an empty one holds on to the buffer that the request was read into.
+                self.early = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for LinkedStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.io).poll_write(cx, bytes) {
+            Poll::Ready(written) => {
+                self.stalled = None;
+                Poll::Ready(written)
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The WebSocket flushes after it has written everything.
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        if flushed.is_ok() {
+            self.link.flushed();
+        }
+        Poll::Ready(flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_never_reads_breaks_the_stream() {
+        let link = Arc::new(Link::new(None, None));
+        let (near, far) = duplex(10);
+        let mut stream = LinkedStream::new(near, Bytes::new(), Arc::clone(&link), DEADLINE);
+        let began = Instant::now();
+        let error = stream.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), 10);
+        assert!(link.is_closed());
+        assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0);
+        drop(far);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_is_given_time() {
+        let link = Arc::new(Link::new(None, None));
+        let (near, mut far) = duplex(10);
+        let mut stream = LinkedStream::new(near, Bytes::new(), Arc::clone(&link), DEADLINE);
+        let reading = async {
+            let mut all = Vec::new();
+            while all.len() < 100 {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                far.read_buf(&mut all).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(stream.write_all(&[0; 100]), reading);
+        assert!(written.is_ok() && !link.is_closed());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_too_much_waits() {
+        let link = Arc::new(Link::new(None, None));
+        let (near, mut far) = duplex(100);
+        let early = Bytes::from_static(b"early");
+        let mut stream = LinkedStream::new(near, early, Arc::clone(&link), DEADLINE);
+        far.write_all(b"late").await.unwrap();
+        while link.takes_more() {
+            link.came(1);
+        }
+        let mut read = [0; 5];
+        let held = {
+            let mut reading = Box::pin(stream.read_exact(&mut read));
+            let held = futures::poll!(&mut reading).is_pending();
+            link.taken(1);
+            reading.await.unwrap();
+            held
+        };
+        assert!(held);
+        assert_eq!(&read, b"early");
+        link.taken(1);
+        assert_eq!(stream.read(&mut read).await.unwrap(), 4);
+    }
+}
