@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use parlor_core::{Chat, CloseReason, Codec, ConnectOptions, Error, Session, model::Identity};
+use parlor_core::{
+    Chat, CloseReason, Codec, ConnectOptions, Error, Outgoing, Resume, Session, Unknown,
+    event::{Event, SessionEvent},
+    model::Identity,
+};
 use serde_json::Value;
 use socketioxide::{
     SocketIo,
@@ -76,6 +80,8 @@ pub(crate) struct Received {
 /// What was made ready before the client learnt that it is connected.
 pub(crate) struct Seat {
     pub(crate) session: Session,
+    /// What happened since it receives.
+    pub(crate) early: Vec<Outgoing>,
     pub(crate) identity: Identity,
     pub(crate) link: Arc<Link>,
     pub(crate) inbox: mpsc::Receiver<Received>,
@@ -136,6 +142,8 @@ async fn take_seat(
     options.address = link.address;
     let session = mount.chat.connect(identity.clone(), options).await.map_err(refused)?;
     mount.known.forget_profile(&identity.user_id);
+    let live = tokio::time::timeout(mount.auth_deadline, go_live(&session)).await;
+    let early = live.unwrap_or(Err(CloseReason::Unavailable)).map_err(refused)?;
     link.is_known();
 
     let (into, inbox) = mpsc::channel(INBOX);
@@ -146,7 +154,22 @@ async fn take_seat(
         drop(leave.lock().take());
         std::future::ready(())
     });
-    Ok(Seat { session, identity, link, inbox, gone })
+    Ok(Seat { session, early, identity, link, inbox, gone })
+}
+
+/// Waits until everything that happens comes to this session: what a client does once it is connected
+/// has to come back to it.
+async fn go_live(session: &Session) -> Result<Vec<Outgoing>, CloseReason> {
+    // Only a resume with too much in it is refused.
+    let _ = session.resume(Resume::new().with_unknown(Unknown::Skip));
+    let is_last = |outgoing: &Outgoing| {
+        matches!(&*outgoing.event, Event::Session(SessionEvent::Resumed { .. }))
+    };
+    let mut early = Vec::new();
+    while !early.iter().any(is_last) {
+        session.next(&mut early, usize::MAX).await?;
+    }
+    Ok(early)
 }
 
 fn refused(reason: CloseReason) -> Error {

@@ -4,13 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parlor_core::{
-    CloseReason, Error, Outgoing, Resume, Timestamp, Unknown,
+    CloseReason, Error, Outgoing, Timestamp,
     command::{Command, History, Reply},
     event::{Changes, Event, SessionEvent},
     model::ConversationId,
 };
 use socketioxide::extract::SocketRef;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{
     client::{Broken, Client},
@@ -38,7 +41,7 @@ enum End {
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
-    let Seat { session, identity, link, inbox, gone } = seat;
+    let Seat { session, early, identity, link, inbox, gone } = seat;
     let span = tracing::Span::current();
     span.record("user", tracing::field::display(&identity.user_id));
     let client = Arc::new(Client::new(mount, session, identity, socket, link));
@@ -48,7 +51,7 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
         since: client.chat().now(),
         asides: FuturesUnordered::new(),
     };
-    let end = conversation.run(inbox, gone).await;
+    let end = conversation.run(early, inbox, gone).await;
     finish(&client, end).await;
 }
 
@@ -64,15 +67,11 @@ struct Conversation {
 impl Conversation {
     async fn run(
         mut self,
-        mut inbox: tokio::sync::mpsc::Receiver<Received>,
-        gone: tokio::sync::oneshot::Receiver<()>,
+        mut batch: Vec<Outgoing>,
+        mut inbox: mpsc::Receiver<Received>,
+        gone: oneshot::Receiver<()>,
     ) -> End {
         let client = Arc::clone(&self.client);
-        let mut batch: Vec<Outgoing> = Vec::new();
-        // What it sends now would not come back to it: first its place among the receivers.
-        if let Err(end) = self.go_live(&mut batch).await {
-            return end;
-        }
         let greeting = client.mount.contract.connected(&client).await;
         if let Err(error) = greeting {
             refuse(&client, &Incoming::new("connect", Vec::new()), &error, None).await;
@@ -127,20 +126,6 @@ impl Conversation {
                 () = &mut farewell, if leaving => return End::Gone,
             }
         }
-    }
-
-    /// Waits until everything that happens is told to this connection.
-    async fn go_live(&mut self, batch: &mut Vec<Outgoing>) -> Result<(), End> {
-        let resume = Resume::new().with_unknown(Unknown::Skip);
-        // Only a resume with too much in it is refused.
-        let _ = self.client.session.resume(resume);
-        let is_last = |outgoing: &Outgoing| {
-            matches!(&*outgoing.event, Event::Session(SessionEvent::Resumed { .. }))
-        };
-        while !batch.iter().any(is_last) {
-            self.client.session.next(batch, BATCH).await.map_err(End::Closed)?;
-        }
-        Ok(())
     }
 
     async fn tell(&mut self, batch: &mut Vec<Outgoing>) -> Result<(), Broken> {

@@ -59,10 +59,16 @@ pub(super) fn install_provider() {
 }
 
 /// Reads a secret or a public key in PEM.
-pub(super) fn decoding_key(algorithm: JwtAlgorithm, key: &[u8]) -> Result<DecodingKey, Invalid> {
+pub(super) fn decoding_key(
+    algorithm: JwtAlgorithm,
+    key: &[u8],
+    short_secrets: bool,
+) -> Result<DecodingKey, Invalid> {
     let algorithm = algorithm.as_jsonwebtoken();
     if algorithm.family() == AlgorithmFamily::Hmac {
-        check_secret(key)?;
+        if !short_secrets || key.is_empty() {
+            check_secret(key)?;
+        }
         return Ok(DecodingKey::from_secret(key));
     }
     if String::from_utf8_lossy(key).contains("PRIVATE KEY") {

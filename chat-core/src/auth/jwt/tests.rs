@@ -342,6 +342,17 @@ fn wrong_keys_are_refused_with_what_they_take() {
 }
 
 #[test]
+fn a_short_secret_is_for_this_machine_alone() {
+    let built = |secret: &str, listener: &str| {
+        let builder = JwtAuthenticator::hs256(secret);
+        builder.short_secrets_on(listener.parse().unwrap()).build().is_ok()
+    };
+    assert!(built("short", "127.0.0.1:3000") && built("short", "[::1]:3000"));
+    assert!(!built("short", "0.0.0.0:3000") && !built("short", "10.0.0.1:3000"));
+    assert!(!built("", "127.0.0.1:3000"));
+}
+
+#[test]
 fn secrets_do_not_show() {
     let builder = JwtAuthenticator::hs256(SECRET);
     assert!(!format!("{builder:?}").contains("forty"));

@@ -1,0 +1,124 @@
+//! What the Socket.IO examples share: settings from the environment, a store, an engine, a server.
+
+mod login;
+mod settings;
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use axum::Router;
+use parlor::{
+    Chat, Config,
+    auth::JwtAuthenticator,
+    postgres::PostgresStore,
+    socketio::{Contract, Transport},
+    sqlite::SqliteStore,
+    store::Store,
+    traits::{Authenticator, Quota},
+};
+
+use self::settings::Settings;
+
+type Fault = Box<dyn std::error::Error>;
+
+/// Serves a contract until it is told to stop. `port` holds unless `PORT` says otherwise.
+pub(crate) async fn serve(contract: impl Contract, port: u16) -> ExitCode {
+    let name = contract.name();
+    tracing_subscriber::fmt().with_env_filter("warn,parlor=info").init();
+    match run(contract, name, port).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(contract: impl Contract, name: &'static str, port: u16) -> Result<(), Fault> {
+    let settings = Settings::from_env(name, port)?;
+    if settings.redis.is_some() {
+        return Err("REDIS_URL is set, but this example serves one node so far".into());
+    }
+    let listener = listen(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let chat = Chat::builder(open_store(&settings.database).await?)
+        .configure(as_services_are)
+        .authenticator(authenticator(&settings, address)?)
+        .build()
+        .await?;
+    let app = router(&settings, address, chat.clone(), contract);
+    announce(&settings, address);
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(stop(chat)).await?;
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Fault> {
+    let listener = tokio::net::TcpListener::bind(address).await;
+    listener
+        .map_err(|error| format!("cannot listen on {address}: {error}. Try another PORT.").into())
+}
+
+/// The database that the URL names: `sqlite:…` or `postgres://…`.
+async fn open_store(url: &str) -> Result<Arc<dyn Store>, Fault> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(PostgresStore::connect(url).await?));
+    }
+    Ok(Arc::new(SqliteStore::open(url).await?))
+}
+
+/// More at once than parlor's own clients need: these clients do not know of quotas.
+fn as_services_are(config: &mut Config) {
+    config.sends = Quota::new(50, 500);
+    config.commands = Quota::new(100, 1000);
+    config.offline_grace = Duration::from_secs(2);
+}
+
+fn authenticator(
+    settings: &Settings,
+    address: SocketAddr,
+) -> Result<Arc<dyn Authenticator>, Fault> {
+    let tokens = JwtAuthenticator::hs256(&settings.secret)
+        .short_secrets_on(address)
+        .leeway(Duration::ZERO)
+        .build()
+        .map_err(|error| format!("JWT_SECRET: {error}"))?;
+    Ok(Arc::new(tokens))
+}
+
+fn router(settings: &Settings, address: SocketAddr, chat: Chat, contract: impl Contract) -> Router {
+    let is_local = address.ip().to_canonical().is_loopback();
+    let mut transport = Transport::new(chat).contract(contract);
+    if settings.frontends.is_empty() && is_local {
+        // The front end of a developer is served from some other port of this machine.
+        transport = transport.allow_any_origin();
+    }
+    let app = transport.allow_origins(settings.frontends.clone()).router();
+    if is_local { app.merge(login::router(settings)) } else { app }
+}
+
+fn announce(settings: &Settings, address: SocketAddr) {
+    let database = settings.database.split('@').next_back().unwrap_or_default();
+    println!("{} is listening on http://{address}", settings.name);
+    println!("Messages are kept in {database}. Ctrl-C stops the server.");
+    if address.ip().to_canonical().is_loopback() {
+        println!("A token for development: curl -X POST 'http://{address}/dev/login?sub=ann'");
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM, then sends the clients away in an orderly way.
+async fn stop(chat: Chat) {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminated) => {
+                tokio::select! { _ = interrupted => {}, _ = terminated.recv() => {} }
+            }
+            Err(_) => drop(interrupted.await),
+        }
+    }
+    #[cfg(not(unix))]
+    drop(interrupted.await);
+    chat.drain(Duration::from_secs(1), Duration::from_secs(10)).await;
+}
