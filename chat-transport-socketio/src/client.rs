@@ -14,9 +14,8 @@ use parlor_core::{
     command::{Command, Reply, Send, Typing},
     model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
 };
-use serde::Serialize;
-use serde_json::value::RawValue;
-use socketioxide::{SendError, SocketError, extract::SocketRef};
+use serde_json::{Value, value::RawValue};
+use socketioxide::extract::{AckSender, SocketRef};
 use tokio::time::timeout;
 
 use crate::{
@@ -188,7 +187,21 @@ impl Client {
     /// Tells this socket an event whose argument is written already.
     pub(crate) async fn emit_json(&self, event: &str, json: &str) -> Result<(), Broken> {
         let raw: &RawValue = serde_json::from_str(json).map_err(|_| Broken)?;
-        self.hand_over(json.len() + event.len(), || self.socket.emit(event, raw)).await
+        self.has_room().await?;
+        self.socket.emit(event, raw).map_err(|_| Broken)?;
+        self.link.handed_over(event.len() + json.len());
+        Ok(())
+    }
+
+    /// Answers an acknowledgement. To a connection that has broken there is nothing to answer.
+    pub(crate) async fn acknowledge(&self, ack: AckSender, answer: &Value) {
+        let json = answer.to_string();
+        if let Ok(raw) = serde_json::from_str::<&RawValue>(&json)
+            && self.has_room().await.is_ok()
+            && ack.send(raw).is_ok()
+        {
+            self.link.handed_over(json.len());
+        }
     }
 
     /// Whether this socket sent the message with this key.
@@ -196,45 +209,13 @@ impl Client {
         self.sent.lock().iter().any(|sent| sent.as_str() == key)
     }
 
-    /// Hands something over to be written, waiting for room as long as the client takes what it gets.
-    async fn hand_over(
-        &self,
-        bytes: usize,
-        send: impl Fn() -> Result<(), SendError>,
-    ) -> Result<(), Broken> {
-        let mut listen = None;
-        loop {
-            match send() {
-                Ok(()) => {
-                    self.link.handed_over(bytes);
-                    return Ok(());
-                }
-                Err(SendError::Socket(SocketError::InternalChannelFull)) => {}
-                Err(_) => return Err(Broken),
-            }
-            let Some(listen) = &mut listen else {
-                // Look once more, in case something was written in between.
-                listen = Some(self.link.listen());
-                continue;
-            };
-            if timeout(self.mount.write_deadline, listen.changed()).await.is_err() {
-                metrics::counter!("parlor_slow_connections_total").increment(1);
-                self.link.close();
-            }
-            if self.link.is_closed() {
-                return Err(Broken);
-            }
+    /// Waits until more may be handed over to be written. A client that takes nothing for too long is closed.
+    async fn has_room(&self) -> Result<(), Broken> {
+        let room = self.link.until(|link| link.has_room() || link.is_closed());
+        if timeout(self.mount.write_deadline, room).await.is_err() {
+            metrics::counter!("parlor_slow_connections_total").increment(1);
+            self.link.close();
         }
-    }
-
-    /// Answers an acknowledgement.
-    pub(crate) async fn acknowledge<T: Serialize + Sync>(
-        &self,
-        ack: socketioxide::extract::AckSender,
-        answer: &T,
-    ) {
-        // The buffer keeps room for answers: events stop earlier.
-        let _ = ack.send(answer);
-        self.link.handed_over(64);
+        if self.link.is_closed() { Err(Broken) } else { Ok(()) }
     }
 }

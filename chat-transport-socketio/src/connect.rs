@@ -30,9 +30,9 @@ use crate::{
     transport::Engine,
 };
 
-/// Events of one socket that may wait, in all. Reading stops long before; a single request of a polling
-/// client or what was read already may bring as many.
-const INBOX: usize = 1024;
+/// Events of one socket that may wait, in all. Reading stops long before, and what was read by then
+/// brings no more than a few hundred.
+const INBOX: usize = 512;
 
 /// A contract that is served.
 #[derive(Debug)]

@@ -24,6 +24,13 @@ use crate::{link::Link, stream::LinkedStream, transport::Shared};
 /// The answer that opens a session is shorter.
 const OPEN_BYTES: usize = 4096;
 
+/// Between the packets of a request (Engine.IO 4).
+const SEPARATOR: u8 = 0x1e;
+/// The packet of a client that goes.
+pub(crate) const CLOSE: &[u8] = b"1";
+/// Packets of a request that are passed on at once.
+const PIECE: usize = 32;
+
 /// The parameters that the protocol puts into the query.
 #[derive(Debug, Default, Deserialize)]
 struct Params {
@@ -60,10 +67,8 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
         (Some("polling"), true) => {
             Ok(poll(&shared, link, params.sid, Request::from_parts(parts, body)).await)
         }
-        (Some("polling"), false) if params.sid.is_some() => {
-            // While too much waits, the client's next request does too.
-            link.until(|link| link.takes_more() || link.is_closed()).await;
-            Ok(shared.engine.call(Request::from_parts(parts, body)).await)
+        (Some("polling"), false) if params.sid.is_some() && parts.method == Method::POST => {
+            Ok(post(&shared, &link, parts, body).await)
         }
         _ => Err(Refused::Transport),
     };
@@ -106,6 +111,28 @@ async fn poll(shared: &Shared, link: Arc<Link>, sid: Option<String>, request: Re
         }
         () = link.until(Link::is_closed) => Refused::Session.into_response(),
     }
+}
+
+/// What a polling client sends. Passed on piece by piece, as room is made for it: the request waits, and
+/// with it the client.
+async fn post(shared: &Shared, link: &Link, parts: Parts, body: Body) -> Response {
+    let pass_on =
+        |body: Vec<u8>| shared.engine.call(Request::from_parts(parts.clone(), Body::from(body)));
+    let Ok(body) = axum::body::to_bytes(body, shared.max_message).await else {
+        // As a server that speaks the protocol itself does: what is over the limit ends the session.
+        pass_on(CLOSE.to_vec()).await;
+        return Refused::TooBig.into_response();
+    };
+    let packets: Vec<&[u8]> = body.split(|byte| *byte == SEPARATOR).collect();
+    let mut response = Refused::Session.into_response();
+    for piece in packets.chunks(PIECE) {
+        link.until(|link| link.takes_more() || link.is_closed()).await;
+        response = pass_on(piece.join(&SEPARATOR)).await;
+        if response.status() != StatusCode::OK {
+            break;
+        }
+    }
+    response
 }
 
 /// Remembers the session that an answer opens, so that later requests find its link.
@@ -201,6 +228,7 @@ pub(crate) enum Refused {
     Upgrade,
     Origin,
     Version,
+    TooBig,
     Unavailable,
 }
 
@@ -217,6 +245,7 @@ impl IntoResponse for Refused {
                 "Unsupported protocol version: this server speaks Socket.IO 3 and 4, use \
                  socket.io-client 4",
             ),
+            Self::TooBig => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Payload too large"),
             Self::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, 4, "temporarily unavailable, try again")
             }

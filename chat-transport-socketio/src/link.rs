@@ -19,8 +19,12 @@ use tokio::sync::watch;
 const WAITING_EVENTS: usize = 64;
 /// The same in bytes.
 const WAITING_BYTES: usize = 256 * 1024;
-/// While so many bytes wait to be written, no more events are taken from the session.
-const BACKLOG: usize = 64 * 1024;
+/// So many bytes are handed over to be written at once.
+const BACKLOG_BYTES: usize = 64 * 1024;
+/// The same in packets. As many again may be handed over while these are being written.
+const BACKLOG_PACKETS: usize = 64;
+/// Packets that may wait to be written: twice the backlog, and what the protocol adds.
+pub(crate) const BUFFER: usize = 3 * BACKLOG_PACKETS;
 
 /// One connection, over WebSocket or polling.
 #[derive(Debug)]
@@ -30,8 +34,11 @@ pub(crate) struct Link {
     place: Mutex<Option<Place>>,
     waiting_events: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Bytes handed over since everything had been written.
-    backlog: AtomicUsize,
+    /// Somebody waits until more may be read.
+    paused: AtomicBool,
+    /// Handed over since everything had been written.
+    backlog_bytes: AtomicUsize,
+    backlog_packets: AtomicUsize,
     closed: AtomicBool,
     /// Of the task that reads the WebSocket.
     reader: AtomicWaker,
@@ -46,7 +53,9 @@ impl Link {
             place: Mutex::new(place),
             waiting_events: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
-            backlog: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
+            backlog_bytes: AtomicUsize::new(0),
+            backlog_packets: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             pulse: watch::Sender::new(0),
@@ -60,46 +69,57 @@ impl Link {
 
     /// An event came in.
     pub(crate) fn came(&self, bytes: usize) {
-        self.waiting_events.fetch_add(1, Ordering::Relaxed);
-        self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.waiting_events.fetch_add(1, Ordering::SeqCst);
+        self.waiting_bytes.fetch_add(bytes, Ordering::SeqCst);
     }
 
     /// An event that came in is being carried out.
     pub(crate) fn taken(&self, bytes: usize) {
-        let had_room = self.takes_more();
-        self.waiting_events.fetch_sub(1, Ordering::Relaxed);
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if !had_room && self.takes_more() {
+        self.waiting_events.fetch_sub(1, Ordering::SeqCst);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst);
+        if !self.is_full() && self.paused.swap(false, Ordering::SeqCst) {
             self.beat();
             self.reader.wake();
         }
     }
 
-    /// Whether more may be read.
+    /// Whether more may be read. Whoever hears no is woken when it may.
     pub(crate) fn takes_more(&self) -> bool {
-        self.waiting_events.load(Ordering::Relaxed) < WAITING_EVENTS
-            && self.waiting_bytes.load(Ordering::Relaxed) < WAITING_BYTES
+        if !self.is_full() {
+            return true;
+        }
+        self.paused.store(true, Ordering::SeqCst);
+        // What was taken just before that saw nobody wait.
+        !self.is_full()
     }
 
-    /// Bytes were handed over to be written.
+    fn is_full(&self) -> bool {
+        self.waiting_events.load(Ordering::SeqCst) >= WAITING_EVENTS
+            || self.waiting_bytes.load(Ordering::SeqCst) >= WAITING_BYTES
+    }
+
+    /// A packet was handed over to be written.
     pub(crate) fn handed_over(&self, bytes: usize) {
-        self.backlog.fetch_add(bytes, Ordering::Relaxed);
+        self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.backlog_packets.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Everything that had been handed over by then was written.
     pub(crate) fn flushed(&self) {
-        self.backlog.store(0, Ordering::Relaxed);
+        self.backlog_bytes.store(0, Ordering::Relaxed);
+        self.backlog_packets.store(0, Ordering::Relaxed);
         self.beat();
     }
 
     /// Whether more may be handed over.
     pub(crate) fn has_room(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) < BACKLOG
+        self.backlog_bytes.load(Ordering::Relaxed) < BACKLOG_BYTES
+            && self.backlog_packets.load(Ordering::Relaxed) < BACKLOG_PACKETS
     }
 
     /// Whether nothing waits to be written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) == 0
+        self.backlog_packets.load(Ordering::Relaxed) == 0
     }
 
     /// Ends the connection: a WebSocket as if its client had gone.
@@ -178,9 +198,15 @@ mod tests {
     #[tokio::test]
     async fn writing_waits_for_what_is_under_way() {
         let link = Link::new(None, None);
-        link.handed_over(BACKLOG - 1);
+        link.handed_over(BACKLOG_BYTES - 1);
         assert!(link.has_room() && !link.is_flushed());
         link.handed_over(1);
+        assert!(!link.has_room());
+        link.flushed();
+        for _ in 0..BACKLOG_PACKETS {
+            assert!(link.has_room());
+            link.handed_over(1);
+        }
         assert!(!link.has_room());
         tokio::join!(link.until(Link::has_room), async { link.flushed() });
         assert!(link.is_flushed());

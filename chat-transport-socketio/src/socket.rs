@@ -9,7 +9,7 @@ use parlor_core::{
     event::{Changes, Event, SessionEvent},
     model::ConversationId,
 };
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
@@ -21,6 +21,7 @@ use crate::{
     emit::{Emit, Room},
     frame::{self, Part},
     incoming::Incoming,
+    link::Link,
     presence::{self, Online},
 };
 
@@ -266,12 +267,7 @@ async fn carry_out(client: Arc<Client>, Received { json, ack }: Received) {
     }
 }
 
-async fn refuse(
-    client: &Client,
-    event: &Incoming,
-    error: &Error,
-    ack: Option<socketioxide::extract::AckSender>,
-) {
+async fn refuse(client: &Client, event: &Incoming, error: &Error, ack: Option<AckSender>) {
     match error {
         Error::Internal(source) => tracing::error!(error = %source, "internal error"),
         Error::Unavailable(source) => tracing::warn!(error = %source, "backend unavailable"),
@@ -298,11 +294,14 @@ async fn finish(client: &Client, end: End) {
         End::Closed(CloseReason::Ended) => true,
         End::Closed(_) => false,
     };
+    let link = &client.link;
     if stay_away {
-        // To a client this means: do not connect again by yourself.
+        // To a client this means: do not connect again by yourself. It closes when it has heard it.
         let _ = client.socket.clone().disconnect();
+        let _ = timeout(LAST_WORD, link.until(Link::is_closed)).await;
+    } else {
+        let written = |link: &Link| link.is_flushed() || link.is_closed();
+        let _ = timeout(LAST_WORD, link.until(written)).await;
     }
-    let _ =
-        timeout(LAST_WORD, client.link.until(|link| link.is_flushed() || link.is_closed())).await;
     client.mount.engine.close(client).await;
 }

@@ -17,6 +17,9 @@ use tokio::{
 
 use crate::link::Link;
 
+/// A client's goodbye: an empty close frame, masked with zeros (RFC 6455, section 5.5.1).
+const GOODBYE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
+
 /// A stream with its [`Link`].
 pub(crate) struct LinkedStream<S> {
     io: S,
@@ -26,11 +29,13 @@ pub(crate) struct LinkedStream<S> {
     write_deadline: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether the WebSocket was told that it ends.
+    ended: bool,
 }
 
 impl<S> LinkedStream<S> {
     pub(crate) fn new(io: S, early: Bytes, link: Arc<Link>, write_deadline: Duration) -> Self {
-        Self { io, early, link, write_deadline, stalled: None }
+        Self { io, early, link, write_deadline, stalled: None, ended: false }
     }
 
     /// Counts the time in which nothing gets through.
@@ -46,6 +51,12 @@ impl<S> LinkedStream<S> {
     }
 }
 
+impl<S> Drop for LinkedStream<S> {
+    fn drop(&mut self) {
+        self.link.close();
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for LinkedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -54,6 +65,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for LinkedStream<S> {
     ) -> Poll<io::Result<()>> {
         self.link.register_reader(cx.waker());
         if self.link.is_closed() {
+            // As if the client had said goodbye, so that it is answered properly.
+            if !std::mem::replace(&mut self.ended, true) && buffer.remaining() >= GOODBYE.len() {
+                buffer.put_slice(GOODBYE);
+            }
             return Poll::Ready(Ok(()));
         }
         if !self.link.takes_more() {
@@ -120,7 +135,9 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), 10);
         assert!(link.is_closed());
-        assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0);
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, GOODBYE);
         drop(far);
     }
 

@@ -25,16 +25,14 @@ use crate::{
     codec::ContractCodec,
     connect::{Mount, open_namespace},
     contract::Contract,
-    http::{Refused, admits, serve},
+    http::{CLOSE, Refused, admits, serve},
     known::Known,
-    link::Links,
+    link::{BUFFER, Links},
     rest::Rest,
 };
 
 /// Kept by every WebSocket for what it reads; larger messages grow it for as long as they last.
 const READ: usize = 1024;
-/// Packets that may wait to be written to one connection.
-const BUFFER: usize = 128;
 
 /// Settings of the transport. All have defaults that work; it serves one or more contracts, each in a
 /// namespace of its own.
@@ -172,6 +170,7 @@ impl Transport {
             origins: self.origins.clone(),
             auth_deadline: self.auth_deadline,
             write_deadline: self.write_deadline,
+            max_message: self.max_message,
         });
         let mut routes = Router::new();
         for contract in self.contracts {
@@ -210,6 +209,7 @@ pub(crate) struct Shared {
     pub(crate) origins: Origins,
     pub(crate) auth_deadline: Duration,
     pub(crate) write_deadline: Duration,
+    pub(crate) max_message: usize,
 }
 
 /// The protocol's own machine.
@@ -245,7 +245,8 @@ impl Engine {
         if client.socket.transport_type() == TransportType::Polling {
             // As if the client had said that it goes: the session ends at once.
             let uri = format!("{}/?EIO=4&transport=polling&sid={}", self.path, client.id());
-            if let Ok(request) = Request::builder().method(Method::POST).uri(uri).body("1".into()) {
+            if let Ok(request) = Request::builder().method(Method::POST).uri(uri).body(CLOSE.into())
+            {
                 self.call(request).await;
             }
         }
