@@ -1,11 +1,9 @@
 //! What a client shows when it connects, or with a REST request.
 
+use axum::extract::Query;
 use http::{HeaderMap, header, request::Parts};
 use parlor_core::traits::Credentials;
 use serde_json::Value;
-
-/// Longest value of the query that is looked at, in bytes.
-const QUERY_BYTES: usize = 16 * 1024;
 
 /// What a client shows when it connects to a namespace, or with a REST request.
 #[derive(Clone, Copy)]
@@ -29,14 +27,9 @@ impl<'a> Handshake<'a> {
         &self.parts.headers
     }
 
-    /// A parameter of the query, the last one of that name. `extensions` of the request are the
-    /// host's own business: [`Handshake::parts`].
+    /// A parameter of the query, the last one of that name.
     pub fn query(&self, name: &str) -> Option<String> {
-        let query = self.parts.uri.query().filter(|query| query.len() <= QUERY_BYTES)?;
-        let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(&self.parts.uri)
-            .map(|axum::extract::Query(pairs)| pairs)
-            .unwrap_or_default();
-        let _ = query;
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&self.parts.uri).ok()?;
         pairs.into_iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 

@@ -17,10 +17,7 @@ const TOOLS: [(&str, &str); 3] = [("chromium", "chromium"), ("node", "nodejs"), 
 /// (`PARLOR_QUICKSTART`) and the browser (`PARLOR_CHROMIUM`, which may be set beforehand) are.
 pub(crate) fn test() -> Outcome {
     let folder = root().join("tests").join("browser");
-    // Node's test runner is content when it finds no test at all; we are not.
-    if !has_tests(&folder) {
-        return Err("tests/browser has no *.test.mjs".to_owned());
-    }
+    require_tests(&folder)?;
     install_missing()?;
     let quickstart = crate::test::example("quickstart")?;
     run(command("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
@@ -31,9 +28,13 @@ pub(crate) fn test() -> Outcome {
         .env("PARLOR_CHROMIUM", chromium()?))
 }
 
-fn has_tests(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".test.mjs"))
+/// Node's test runner is content when it finds no test at all; we are not.
+pub(crate) fn require_tests(folder: &Path) -> Outcome {
+    let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    if entries.any(|entry| entry.file_name().to_string_lossy().ends_with(".test.mjs")) {
+        return Ok(());
+    }
+    Err(format!("{} has no *.test.mjs", folder.display()))
 }
 
 fn chromium() -> Outcome<PathBuf> {

@@ -9,6 +9,7 @@ mod metadata;
 mod packages;
 mod run;
 mod services;
+mod socketio;
 mod test;
 mod tidy;
 
@@ -17,7 +18,7 @@ Usage: cargo xtask COMMAND
 
 Commands:
   test               runs everything that must pass before a merge
-    --fast           leaves out the slow steps (faults, features, browser)
+    --fast           leaves out the slow steps (faults, features, browser, socketio)
     --only STEP,...  runs these steps alone
   faults             checks on three real nodes that nothing is lost while parts fail
     --help           lists its options; 10 minutes and 2,000 clients unless they say otherwise

@@ -1,12 +1,12 @@
 //! `cargo xtask test`: the steps, one after the other.
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use crate::{
     browser, deps, faults, metadata,
     run::{Outcome, cargo, command, run as execute},
     services::Services,
-    tidy,
+    socketio, tidy,
 };
 
 /// A step of the test.
@@ -70,6 +70,12 @@ const STEPS: &[Step] = &[
         what: "the quickstart's page in a real browser",
         slow: true,
         run: browser::test,
+    },
+    Step {
+        name: "socketio",
+        what: "the Socket.IO examples with the real socket.io-client",
+        slow: true,
+        run: socketio::test,
     },
 ];
 
@@ -195,11 +201,21 @@ fn conformance() -> Outcome {
 }
 
 /// Builds an example as `cargo test` does and says where it lies.
-pub(crate) fn example(name: &str) -> Outcome<std::path::PathBuf> {
-    let features = metadata::feature_set()?;
-    execute(cargo().args(["build", "--workspace", "--example", name, "--features", &features]))?;
+pub(crate) fn example(name: &str) -> Outcome<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    Ok(metadata::target_directory()?.join("debug").join("examples").join(file))
+    Ok(examples(&[name])?.join(file))
+}
+
+/// Builds examples as `cargo test` does and says in which folder they lie.
+pub(crate) fn examples(names: &[&str]) -> Outcome<PathBuf> {
+    let features = metadata::feature_set()?;
+    let mut build = cargo();
+    build.args(["build", "--workspace", "--features", &features]);
+    for name in names {
+        build.args(["--example", name]);
+    }
+    execute(&mut build)?;
+    Ok(metadata::target_directory()?.join("debug").join("examples"))
 }
 
 #[cfg(test)]

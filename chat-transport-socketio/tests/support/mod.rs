@@ -1,0 +1,175 @@
+//! A server in the test's own process, and a client that speaks the protocol by hand.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{SinkExt, StreamExt};
+use parlor_core::{
+    Chat, Error,
+    backends::{MemoryBus, MemoryHub, MemoryPresence, MemoryStore},
+    model::{ConversationId, Identity, UserId},
+    traits::{Authenticator, Credentials, Quota},
+};
+use parlor_transport_socketio::{Transport, contracts::Connections};
+use serde_json::{Value, json};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
+
+/// Nothing in these tests takes as long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::new(name).unwrap()
+}
+
+/// The token `ann` is ann's; there is nobody called `nobody`.
+#[derive(Debug)]
+struct Tokens;
+
+#[async_trait]
+impl Authenticator for Tokens {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Identity, Error> {
+        match credentials.token.as_deref() {
+            None | Some("nobody") => Err(Error::Unauthenticated),
+            Some(token) => Ok(Identity::new(UserId::new(token)?)),
+        }
+    }
+}
+
+/// What several nodes share.
+pub(crate) struct Medium {
+    store: Arc<MemoryStore>,
+    hub: MemoryHub,
+    presence: Arc<MemoryPresence>,
+}
+
+impl Medium {
+    pub(crate) fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            hub: MemoryBus::hub(),
+            presence: Arc::new(MemoryPresence::new(Arc::new(parlor_core::SystemClock))),
+        }
+    }
+
+    /// Another node, with quotas that are in nobody's way.
+    pub(crate) async fn node(&self) -> Chat {
+        let builder = Chat::builder(self.store.clone())
+            .bus(Arc::new(self.hub.node()))
+            .presence(self.presence.clone())
+            .authenticator(Arc::new(Tokens))
+            .configure(|config| {
+                config.sends = Quota::new(100_000, 100_000);
+                config.commands = Quota::new(100_000, 100_000);
+                config.connects = Quota::new(100_000, 100_000);
+                config.offline_grace = Duration::from_millis(100);
+            });
+        builder.build().await.unwrap()
+    }
+}
+
+pub(crate) async fn chat() -> Chat {
+    Medium::new().node().await
+}
+
+/// The direct conversation of two.
+pub(crate) async fn pair(chat: &Chat, one: &str, other: &str) -> ConversationId {
+    let caller = chat.as_user(Identity::new(user(one)));
+    caller.open_direct(user(other)).await.unwrap().conversation.id
+}
+
+/// Serves the contract `connections`.
+pub(crate) async fn serve(chat: &Chat, set: impl FnOnce(Transport) -> Transport) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = set(Transport::new(chat.clone()).contract(Connections)).router::<()>();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// A WebSocket on which packets are written by hand.
+pub(crate) struct Raw(WebSocketStream<TcpStream>);
+
+impl Raw {
+    /// Opens an Engine.IO session without naming a namespace.
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        let tcp = TcpSocket::new_v4().unwrap();
+        // A client that does not read fills its buffer soon.
+        tcp.set_recv_buffer_size(4096).unwrap();
+        let tcp = tcp.connect(address).await.unwrap();
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let (socket, _) = client_async(url, tcp).await.unwrap();
+        let mut raw = Self(socket);
+        assert!(raw.packet().await.unwrap().starts_with("0{"));
+        raw
+    }
+
+    /// Connects a user.
+    pub(crate) async fn connect(address: SocketAddr, user: &str) -> Self {
+        let mut raw = Self::open(address).await;
+        raw.send(&format!("40{}", json!({ "token": user }))).await;
+        let answer = raw.packet().await.unwrap();
+        assert!(answer.starts_with("40{"), "{answer}");
+        raw
+    }
+
+    pub(crate) async fn send(&mut self, packet: &str) {
+        self.0.send(Message::text(packet)).await.unwrap();
+    }
+
+    pub(crate) async fn emit(&mut self, event: &str, data: Value) {
+        self.send(&format!("42{}", json!([event, data]))).await;
+    }
+
+    /// The next packet; `None` once the connection has ended.
+    pub(crate) async fn packet(&mut self) -> Option<String> {
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) if text.as_str() == "2" => {
+                        let _ = self.0.send(Message::text("3")).await;
+                    }
+                    Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(_)) => {}
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect("a packet in time")
+    }
+
+    /// The next event of this name.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        loop {
+            let packet = self.packet().await.expect("an open connection");
+            let Some(json) = packet.strip_prefix("42") else { continue };
+            let mut event: Vec<Value> = serde_json::from_str(json).unwrap();
+            if event[0] == name {
+                return event.remove(1);
+            }
+        }
+    }
+
+    /// Everything until the connection ends.
+    pub(crate) async fn rest(&mut self) -> Vec<String> {
+        let mut rest = Vec::new();
+        while let Some(packet) = self.packet().await {
+            rest.push(packet);
+        }
+        rest
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("it holds in time");
+}

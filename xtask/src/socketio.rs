@@ -1,0 +1,27 @@
+//! The tests in `tests/socketio`: the Socket.IO examples, with the client that front ends use.
+
+use crate::{
+    browser::require_tests,
+    packages,
+    run::{Outcome, command, find, root, run},
+};
+
+/// The examples that the tests start.
+const EXAMPLES: [&str; 2] = ["connections", "custom_contract"];
+/// A program that the tests need, and Debian's package of it.
+const TOOLS: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
+
+/// Runs the tests. They learn from the environment (`PARLOR_EXAMPLES`) where the examples are.
+pub(crate) fn test() -> Outcome {
+    let folder = root().join("tests").join("socketio");
+    require_tests(&folder)?;
+    let missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    packages::install(&missing, "The Socket.IO tests need Node.js 20 or newer, and npm.")?;
+    let examples = crate::test::examples(&EXAMPLES)?;
+    run(command("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
+    run(command("npm").current_dir(&folder).arg("test").env("PARLOR_EXAMPLES", examples))
+}
