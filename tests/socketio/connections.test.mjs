@@ -132,10 +132,14 @@ for (const transport of TRANSPORTS) {
       const [a, eve] = await Promise.all([connect(ann), connect(`eve-${randomUUID()}`)]);
       const b = await connect(bob);
       assert.deepEqual(await a.hear('userOnline'), { userId: bob });
+      assert.deepEqual(a.all('userOffline'), [], 'who was not there before does not go');
       assert.deepEqual(await b.hear('userOnline'), { userId: ann });
+      const b2 = await connect(bob);
+      assert.deepEqual(await b2.hear('userOnline'), { userId: ann });
       b.close();
+      b2.close();
       assert.deepEqual(await a.hear('userOffline'), { userId: bob });
-      assert.deepEqual([...a.all('userOnline'), ...eve.all('userOnline'), ...eve.all('userOffline')], []);
+      assert.deepEqual([...a.all('userOnline'), ...a.all('userOffline'), ...eve.all('userOnline'), ...eve.all('userOffline')], []);
     });
 
     test('a conversation that begins while both are connected has messages and presence at once', async () => {

@@ -14,6 +14,11 @@ export const TRANSPORTS = ['websocket', 'polling'];
 /** So long anything is waited for. */
 const PATIENCE = 10_000;
 
+/** Servers that run: they end with this process, however it ends. */
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
 /** A token as any service signs it. */
 export function token(sub, claims = {}) {
   const exp = Math.floor(Date.now() / 1000) + 3600;
@@ -50,6 +55,8 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     this.output = '';
     await new Promise((resolve, reject) => {
       const read = (data) => {
