@@ -156,6 +156,15 @@ impl Chat {
         Ok((found.conversation_id, found.id, found.seq))
     }
 
+    /// Finds the conversation with this number, whoever may see it; for contracts whose clients know numbers.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`].
+    pub async fn locate_conversation(&self, number: u64) -> Result<ConversationId, Error> {
+        let found = self.node.store().conversation_by_number(number);
+        self.node.read("conversation_by_number", found).await?.ok_or(Error::NotFound)
+    }
+
     /// Makes a message ready to be appended within a transaction of the host's own, by a store that can
     /// do that (`PostgresStore::append_in`): a booking confirmed and its message, both or neither.
     /// Without a `sender` it comes from the host and may be a system message. Content is checked as always;
