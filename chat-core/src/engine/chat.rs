@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Error, Limits, Timestamp,
     event::{Change, Event, SessionEvent},
-    model::{ConversationId, Draft, Identity, Message, MessageId, NewMessage, UserId},
+    model::{ConversationId, DirectKey, Draft, Identity, Message, MessageId, NewMessage, UserId},
     store::{Append, MessageRef, Store, Stored},
     traits::Credentials,
 };
@@ -163,6 +163,23 @@ impl Chat {
     pub async fn locate_conversation(&self, number: u64) -> Result<ConversationId, Error> {
         let found = self.node.store().conversation_by_number(number);
         self.node.read("conversation_by_number", found).await?.ok_or(Error::NotFound)
+    }
+
+    /// Finds the direct conversation of two users without making it, whoever may see it; for contracts whose
+    /// clients know people alone. `context` is as in [`crate::command::OpenDirect`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] while there is none, [`Error::Unavailable`].
+    pub async fn locate_direct(
+        &self,
+        one: &UserId,
+        other: &UserId,
+        context: Option<&str>,
+    ) -> Result<ConversationId, Error> {
+        let key = DirectKey::new(one, other, context);
+        let found = self.node.store().direct(&key);
+        let found = self.node.read("direct", found).await?.ok_or(Error::NotFound)?;
+        Ok(found.id)
     }
 
     /// Makes a message ready to be appended within a transaction of the host's own, by a store that can
