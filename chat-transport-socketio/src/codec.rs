@@ -11,7 +11,7 @@ use parlor_core::{
 
 use crate::{
     contract::Contract,
-    frame::{SILENT, UNWRITTEN, Writer},
+    frame::{About, SILENT, UNWRITTEN, Writer},
     known::{Known, Place},
     told::{Happening, Mark, Told, happenings, newcomers},
 };
@@ -69,16 +69,19 @@ impl ContractCodec {
         mark: Option<Mark>,
     ) {
         let Some(told) = told(happening, place, mark) else { return };
-        let presence = match happening {
-            Happening::Presence { user_id, online } => Some((user_id, online)),
-            _ => None,
-        };
-        let key = match happening {
-            Happening::Sent(message) => message.client_id.as_ref().map(ClientId::as_str),
-            _ => None,
+        let about = match happening {
+            Happening::Presence { user_id, online } => {
+                About { presence: Some((user_id, online)), ..About::default() }
+            }
+            Happening::Sent(message) => About {
+                sender: message.sender_id.as_ref(),
+                key: message.client_id.as_ref().map(ClientId::as_str),
+                presence: None,
+            },
+            _ => About::default(),
         };
         for emit in self.contract.outgoing(&told) {
-            writer.push(&emit, presence, key);
+            writer.push(&emit, about);
         }
     }
 }

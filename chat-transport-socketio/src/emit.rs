@@ -17,7 +17,17 @@ pub struct Emit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct To {
     pub(crate) room: Room,
+    pub(crate) side: Side,
     pub(crate) not_its_sender: bool,
+}
+
+/// Whether it matters who sent the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Side {
+    #[default]
+    Any,
+    Sender,
+    Others,
 }
 
 /// Whether joining the conversation matters.
@@ -50,6 +60,18 @@ impl Emit {
     /// Not for the very socket that sent the message. The user's other devices get it.
     pub fn not_to_its_sender(mut self) -> Self {
         self.to.not_its_sender = true;
+        self
+    }
+
+    /// Only for the devices of the user who sent the message. Nobody gets it when the host did.
+    pub fn to_sender(mut self) -> Self {
+        self.to.side = Side::Sender;
+        self
+    }
+
+    /// Only for the devices of the others, and not of the user who sent the message.
+    pub fn to_others(mut self) -> Self {
+        self.to.side = Side::Others;
         self
     }
 

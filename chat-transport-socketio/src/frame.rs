@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use parlor_core::model::UserId;
 
-use crate::emit::{Emit, Room};
+use crate::emit::{Emit, Room, Side};
 
 /// That something has to be looked up before the event can be written.
 pub(crate) const UNWRITTEN: Bytes = Bytes::from_static(&[UNWRITTEN_TAG]);
@@ -17,6 +17,8 @@ const NOT_JOINED: u8 = 2;
 const NOT_ITS_SENDER: u8 = 4;
 const ONLINE: u8 = 8;
 const OFFLINE: u8 = 16;
+const SENDER: u8 = 32;
+const OTHERS: u8 = 64;
 
 /// One Socket.IO event of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(crate) struct Part<'a> {
     pub(crate) room: Room,
     /// Whose coming or going it tells.
     pub(crate) presence: Option<(&'a str, bool)>,
+    /// Who sent the message that it tells, where it is for them alone (`true`) or for the others.
+    pub(crate) sender: Option<(&'a str, bool)>,
     /// The key of the message that it tells, where the socket that sent it is not told.
     pub(crate) sender_key: Option<&'a str>,
     pub(crate) event: &'a str,
@@ -31,18 +35,31 @@ pub(crate) struct Part<'a> {
     pub(crate) json: &'a str,
 }
 
+/// What decides for whom an event is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    /// Who came or went.
+    pub(crate) presence: Option<(&'a UserId, bool)>,
+    /// Who sent the message.
+    pub(crate) sender: Option<&'a UserId>,
+    /// The message's key.
+    pub(crate) key: Option<&'a str>,
+}
+
 /// Packs events one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    pub(crate) fn push(
-        &mut self,
-        emit: &Emit,
-        presence: Option<(&UserId, bool)>,
-        key: Option<&str>,
-    ) {
+    pub(crate) fn push(&mut self, emit: &Emit, about: About<'_>) {
+        let About { presence, sender, key } = about;
         let to = emit.to();
+        let sender = match (to.side, sender) {
+            (Side::Any, _) | (Side::Others, None) => None,
+            (Side::Sender, None) => return,
+            (Side::Sender, Some(sender)) => Some((sender, SENDER)),
+            (Side::Others, Some(sender)) => Some((sender, OTHERS)),
+        };
         let mut tag = match to.room {
             Room::Any => 0,
             Room::Joined => JOINED,
@@ -57,9 +74,13 @@ impl Writer {
             Some((_, false)) => OFFLINE,
             None => 0,
         };
+        tag |= sender.map_or(0, |(_, side)| side);
         self.0.push(tag);
         if let Some((user, _)) = presence {
             self.text(user.as_str());
+        }
+        if let Some((sender, _)) = sender {
+            self.text(sender.as_str());
         }
         if let Some(key) = key {
             self.text(key);
@@ -99,12 +120,16 @@ pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
             NOT_JOINED => Room::NotJoined,
             _ => Room::Any,
         };
+        let sender = match tag & (SENDER | OTHERS) {
+            0 => None,
+            side => Some((text(&mut rest)?, side == SENDER)),
+        };
         let sender_key = match tag & NOT_ITS_SENDER {
             0 => None,
             _ => Some(text(&mut rest)?),
         };
         let event = text(&mut rest)?;
-        Some(Part { room, presence, sender_key, event, json: text(&mut rest)? })
+        Some(Part { room, presence, sender, sender_key, event, json: text(&mut rest)? })
     })
 }
 
@@ -125,15 +150,14 @@ mod tests {
     #[test]
     fn what_was_packed_comes_out() {
         let ann = UserId::new("ann").unwrap();
+        let sent = About { sender: Some(&ann), key: Some("k"), presence: None };
+        let comes = |online| About { presence: Some((&ann, online)), ..About::default() };
         let mut writer = Writer::default();
-        writer.push(
-            &Emit::new("a", json!({ "x": "ä\n" })).to_joined().not_to_its_sender(),
-            None,
-            Some("k"),
-        );
-        writer.push(&Emit::new("b", json!(null)).to_not_joined(), None, Some("k"));
-        writer.push(&Emit::new("c", json!([1])), Some((&ann, true)), None);
-        writer.push(&Emit::new("d", json!(0)), Some((&ann, false)), None);
+        let a = Emit::new("a", json!({ "x": "ä\n" })).to_joined().not_to_its_sender();
+        writer.push(&a, sent);
+        writer.push(&Emit::new("b", json!(null)).to_not_joined(), sent);
+        writer.push(&Emit::new("c", json!([1])), comes(true));
+        writer.push(&Emit::new("d", json!(0)), comes(false));
         let frame = writer.finish();
         assert!(!is_unwritten(&frame));
         let parts: Vec<_> = parts(&frame).collect();
@@ -144,6 +168,27 @@ mod tests {
         assert_eq!(parts[2].presence, Some(("ann", true)));
         assert_eq!(parts[3].presence, Some(("ann", false)));
         assert_eq!(parts[3].json, "0");
+    }
+
+    #[test]
+    fn an_event_is_for_the_sender_or_for_the_others() {
+        let ann = UserId::new("ann").unwrap();
+        let sent = About { sender: Some(&ann), key: Some("k"), presence: None };
+        let mut writer = Writer::default();
+        let own = Emit::new("own", json!(1)).to_sender().not_to_its_sender();
+        let news = Emit::new("news", json!(2)).to_joined().to_others();
+        for about in [sent, About::default()] {
+            writer.push(&own, about);
+            writer.push(&news, about);
+        }
+        let frame = writer.finish();
+        let parts: Vec<_> = parts(&frame).map(|it| (it.event, it.sender, it.sender_key)).collect();
+        let expected = [
+            ("own", Some(("ann", true)), Some("k")),
+            ("news", Some(("ann", false)), None),
+            ("news", None, None),
+        ];
+        assert_eq!(parts, expected, "the host has no devices");
     }
 
     #[test]

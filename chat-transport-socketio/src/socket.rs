@@ -172,6 +172,11 @@ impl Conversation {
         if part.sender_key.is_some_and(|key| self.client.sent(key)) {
             return false;
         }
+        if let Some((sender, only_them)) = part.sender
+            && (sender == self.client.user_id().as_str()) != only_them
+        {
+            return false;
+        }
         let joined = || conversation.is_some_and(|id| self.client.has_joined(id));
         match part.room {
             Room::Any => true,
