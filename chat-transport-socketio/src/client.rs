@@ -23,6 +23,7 @@ use crate::{
     emit::Emit,
     known::{Place, mismatch},
     link::Link,
+    numbers::Number,
 };
 
 /// Conversations that one socket may have joined.
@@ -166,6 +167,14 @@ impl Client {
     /// Whether this socket has joined the conversation's room.
     pub fn has_joined(&self, conversation_id: ConversationId) -> bool {
         self.joined.lock().contains(&conversation_id)
+    }
+
+    /// The conversation with this number, whoever may see it: the commands check that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`].
+    pub async fn numbered(&self, number: Number) -> Result<ConversationId, Error> {
+        self.mount.known.numbered(number.0).await
     }
 
     /// A conversation that the user may see, for writing about it. Whether they may has been checked by

@@ -62,6 +62,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 struct Caches {
     conversations: Cache<ConversationId, Arc<Conversation>>,
+    numbers: Cache<u64, ConversationId>,
     profiles: Cache<UserId, (Instant, Arc<Profile>)>,
     marks: Cache<(ConversationId, u64), Mark>,
 }
@@ -70,6 +71,7 @@ impl Known {
     pub(crate) fn new(chat: Chat, with_profiles: bool) -> Self {
         let caches = Caches {
             conversations: Cache::new(CONVERSATIONS),
+            numbers: Cache::new(CONVERSATIONS),
             profiles: Cache::new(PROFILES),
             marks: Cache::new(MARKS),
         };
@@ -105,6 +107,16 @@ impl Known {
             false => HashMap::new(),
         };
         Some(Some(Place { conversation, profiles }))
+    }
+
+    /// The conversation with this number, whoever may see it.
+    pub(crate) async fn numbered(&self, number: u64) -> Result<ConversationId, Error> {
+        if let Some(known) = self.caches.lock().numbers.get(&number) {
+            return Ok(known);
+        }
+        let found = self.chat.locate_conversation(number).await?;
+        self.caches.lock().numbers.insert(number, found);
+        Ok(found)
     }
 
     /// A message by its place, if it is known already.

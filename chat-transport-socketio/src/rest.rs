@@ -15,7 +15,7 @@ use parlor_core::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{connect::Mount, handshake::Handshake, incoming, known::Place};
+use crate::{connect::Mount, handshake::Handshake, incoming, known::Place, numbers::Number};
 
 /// The state of a contract's routes.
 #[derive(Debug, Clone)]
@@ -31,6 +31,14 @@ impl Rest {
     /// The engine.
     pub fn chat(&self) -> &Chat {
         &self.mount.chat
+    }
+
+    /// The conversation with this number, whoever may see it: the commands check that.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`].
+    pub async fn numbered(&self, number: Number) -> Result<ConversationId, Error> {
+        self.mount.known.numbered(number.0).await
     }
 
     /// A conversation that the asker may see, for writing about it. Whether they may has been checked by
