@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -93,7 +93,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
     }
 }
 
-/// A body of JSON. A problem names the field at fault.
+/// A body of JSON. A problem names the field at fault. As an `Option` it may be missing or empty.
 #[derive(Debug, Clone)]
 pub struct Payload<T>(pub T);
 
@@ -101,19 +101,45 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Payload<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        // A form of a foreign page cannot say this without being asked for by CORS first.
-        if !kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json")) {
-            let message = "content-type: must be application/json";
-            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-        }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            Failure::new(rejection.status(), "the body is too big or ended early")
-        })?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
-        Ok(Self(incoming::read(&value)?))
+        let is_json = says_json(&request);
+        let bytes = body(request, state).await?;
+        read(is_json, &bytes).map(Self)
     }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Payload<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+        let is_json = says_json(&request);
+        let bytes = body(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        read(is_json, &bytes).map(Self).map(Some)
+    }
+}
+
+/// A form of a foreign page cannot say this without being asked for by CORS first.
+fn says_json(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"))
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| Failure::new(rejection.status(), "the body is too big or ended early"))
+}
+
+fn read<T: DeserializeOwned>(is_json: bool, bytes: &[u8]) -> Result<T, Failure> {
+    if !is_json {
+        let message = "content-type: must be application/json";
+        return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok(incoming::read(&value)?)
 }
 
 /// Which part of a list: `limit` and `before` of the query.

@@ -16,6 +16,7 @@ use parlor_core::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::renamed;
 use crate::{
     Client, Contract, Emit, Incoming, Told,
     history::{self, Readers, text_of},
@@ -66,7 +67,7 @@ impl Contract for Connections {
             "sendMessage" => {
                 let SendMessage { conversation_id, content } = event.read()?;
                 let message = NewMessage::text(content);
-                let sent = client.send(conversation_id, message).await.map_err(say_content)?;
+                let sent = client.send(conversation_id, message).await.map_err(in_our_words)?;
                 Ok(message_value(&sent, false))
             }
             "typing" => {
@@ -119,15 +120,9 @@ impl Contract for Connections {
     }
 }
 
-/// The text is called `content` here.
-fn say_content(error: Error) -> Error {
-    match error {
-        Error::Invalid(mut invalid) if invalid.field == "body" => {
-            invalid.field = "content".into();
-            Error::Invalid(invalid)
-        }
-        other => other,
-    }
+/// What clients of this contract call the engine's fields.
+fn in_our_words(error: Error) -> Error {
+    renamed(error, &[("body", "content"), ("user_id", "participantId")])
 }
 
 fn message_value(message: &Message, is_read: bool) -> Value {
@@ -165,19 +160,9 @@ async fn open(
     asker: Asker,
     Payload(Open { participant_id }): Payload<Open>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
-    let entry = asker.caller.open_direct(participant_id).await.map_err(say_participant)?;
+    let entry = asker.caller.open_direct(participant_id).await.map_err(in_our_words)?;
     let direct = entry.conversation.direct.as_ref().ok_or(Error::NotFound)?;
     Ok((StatusCode::CREATED, Json(conversation_value(&entry, direct))))
-}
-
-fn say_participant(error: Error) -> Error {
-    match error {
-        Error::Invalid(mut invalid) if invalid.field == "user_id" => {
-            invalid.field = "participantId".into();
-            Error::Invalid(invalid)
-        }
-        other => other,
-    }
 }
 
 async fn list(asker: Asker, window: Window) -> Result<Json<Value>, Failure> {

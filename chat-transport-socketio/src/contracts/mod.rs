@@ -4,3 +4,18 @@
 mod connections;
 
 pub use connections::Connections;
+
+use parlor_core::Error;
+
+/// The error with the field called as clients of a contract write it.
+fn renamed(error: Error, fields: &[(&str, &'static str)]) -> Error {
+    match error {
+        Error::Invalid(mut invalid) => {
+            if let Some((_, here)) = fields.iter().find(|(field, _)| invalid.field == *field) {
+                invalid.field = (*here).into();
+            }
+            Error::Invalid(invalid)
+        }
+        other => other,
+    }
+}
