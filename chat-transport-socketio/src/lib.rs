@@ -30,6 +30,7 @@ mod http;
 mod incoming;
 mod known;
 mod link;
+pub mod names;
 pub mod numbers;
 mod presence;
 pub mod rest;

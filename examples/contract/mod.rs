@@ -9,8 +9,10 @@ use axum::Router;
 use parlor::{
     Chat, Config,
     auth::JwtAuthenticator,
+    backends::TokenDirectory,
     postgres::PostgresStore,
-    socketio::{Contract, Transport},
+    redis::RedisBackends,
+    socketio::{Contract, Transport, names::KeepNames},
     sqlite::SqliteStore,
     store::Store,
     traits::{Authenticator, Quota},
@@ -35,16 +37,23 @@ pub(crate) async fn serve(contract: impl Contract, port: u16) -> ExitCode {
 
 async fn run(contract: impl Contract, name: &'static str, port: u16) -> Result<(), Fault> {
     let settings = Settings::from_env(name, port)?;
-    if settings.redis.is_some() {
-        return Err("REDIS_URL is set, but this example serves one node so far".into());
-    }
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr()?;
-    let chat = Chat::builder(open_store(&settings.database).await?)
+    let store = open_store(&settings.database).await?;
+    // Names come from tokens. After a restart they are those that messages keep.
+    let directory = Arc::new(TokenDirectory::new());
+    let mut builder = Chat::builder(store.clone())
         .configure(as_services_are)
         .authenticator(authenticator(&settings, address)?)
-        .build()
-        .await?;
+        .directory(directory.clone())
+        .hook(Arc::new(KeepNames::new(store, directory)));
+    if let Some(url) = &settings.redis {
+        let redis =
+            RedisBackends::open(url).await.map_err(|error| format!("REDIS_URL: {error}"))?;
+        builder =
+            builder.bus(redis.bus()).presence(redis.presence()).rate_limiter(redis.rate_limiter());
+    }
+    let chat = builder.build().await?;
     let app = router(&settings, address, chat.clone(), contract);
     announce(&settings, address);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -100,6 +109,10 @@ fn announce(settings: &Settings, address: SocketAddr) {
     let database = settings.database.split('@').next_back().unwrap_or_default();
     println!("{} is listening on http://{address}", settings.name);
     println!("Messages are kept in {database}. Ctrl-C stops the server.");
+    if let Some(redis) = &settings.redis {
+        let redis = redis.split('@').next_back().unwrap_or_default();
+        println!("Other nodes on the same database are reached over {redis}.");
+    }
     if address.ip().to_canonical().is_loopback() {
         println!("A token for development: curl -X POST 'http://{address}/dev/login?sub=ann'");
     }
