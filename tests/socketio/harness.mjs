@@ -191,6 +191,13 @@ export class Client {
   }
 }
 
+/** The environment of nodes that share a Postgres and a Redis. */
+export function sharedServices() {
+  const { PARLOR_TEST_POSTGRES: postgres, PARLOR_TEST_REDIS: redis } = process.env;
+  assert.ok(postgres && redis, 'PARLOR_TEST_POSTGRES and PARLOR_TEST_REDIS must name servers: cargo xtask test starts them');
+  return { DATABASE_URL: postgres, REDIS_URL: redis };
+}
+
 async function freePort() {
   const probe = net.createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => probe.once('listening', resolve));

@@ -4,6 +4,7 @@ use crate::{
     browser::require_tests,
     packages,
     run::{Outcome, command, find, root, run},
+    services::Services,
 };
 
 /// The examples that the tests start.
@@ -11,7 +12,8 @@ const EXAMPLES: [&str; 2] = ["connections", "custom_contract"];
 /// A program that the tests need, and Debian's package of it.
 const TOOLS: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
 
-/// Runs the tests. They learn from the environment (`PARLOR_EXAMPLES`) where the examples are.
+/// Runs the tests. They learn from the environment where the examples are (`PARLOR_EXAMPLES`), and where
+/// Postgres and Redis are.
 pub(crate) fn test() -> Outcome {
     let folder = root().join("tests").join("socketio");
     require_tests(&folder)?;
@@ -23,5 +25,8 @@ pub(crate) fn test() -> Outcome {
     packages::install(&missing, "The Socket.IO tests need Node.js 20 or newer, and npm.")?;
     let examples = crate::test::examples(&EXAMPLES)?;
     run(command("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
-    run(command("npm").current_dir(&folder).arg("test").env("PARLOR_EXAMPLES", examples))
+    let services = Services::start()?;
+    let mut test = command("npm");
+    test.current_dir(&folder).arg("test").env("PARLOR_EXAMPLES", examples);
+    run(services.tell(&mut test))
 }
