@@ -2,8 +2,10 @@
 //! `docs/socket-io.md` lists them.
 
 mod connections;
+mod direct_messages;
 
 pub use connections::Connections;
+pub use direct_messages::DirectMessages;
 
 use parlor_core::Error;
 

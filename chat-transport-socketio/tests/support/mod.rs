@@ -10,7 +10,7 @@ use parlor_core::{
     model::{ConversationId, Identity, UserId},
     traits::{Authenticator, Credentials, Quota},
 };
-use parlor_transport_socketio::{Transport, contracts::Connections};
+use parlor_transport_socketio::{Contract, Transport, contracts::Connections};
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -27,7 +27,7 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// The token `ann` is ann's; there is nobody called `nobody`.
 #[derive(Debug)]
-struct Tokens;
+pub(crate) struct Tokens;
 
 #[async_trait]
 impl Authenticator for Tokens {
@@ -83,9 +83,18 @@ pub(crate) async fn pair(chat: &Chat, one: &str, other: &str) -> ConversationId 
 
 /// Serves the contract `connections`.
 pub(crate) async fn serve(chat: &Chat, set: impl FnOnce(Transport) -> Transport) -> SocketAddr {
+    serve_transport(set(Transport::new(chat.clone()).contract(Connections))).await
+}
+
+/// Serves another contract.
+pub(crate) async fn serve_contract(chat: &Chat, contract: impl Contract) -> SocketAddr {
+    serve_transport(Transport::new(chat.clone()).contract(contract)).await
+}
+
+async fn serve_transport(transport: Transport) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = set(Transport::new(chat.clone()).contract(Connections)).router::<()>();
+    let app = transport.router::<()>();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
