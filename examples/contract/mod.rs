@@ -1,5 +1,6 @@
 //! What the Socket.IO examples share: settings from the environment, a store, an engine, a server.
 
+mod dev_tokens;
 mod login;
 mod settings;
 
@@ -18,7 +19,7 @@ use parlor::{
     traits::{Authenticator, Quota},
 };
 
-use self::settings::Settings;
+use self::{dev_tokens::DevTokens, settings::Settings};
 
 type Fault = Box<dyn std::error::Error>;
 
@@ -91,7 +92,8 @@ fn authenticator(
         .leeway(Duration::ZERO)
         .build()
         .map_err(|error| format!("JWT_SECRET: {error}"))?;
-    Ok(Arc::new(tokens))
+    let tokens: Arc<dyn Authenticator> = Arc::new(tokens);
+    Ok(if settings.dev_tokens { Arc::new(DevTokens(tokens)) } else { tokens })
 }
 
 fn router(settings: &Settings, address: SocketAddr, chat: Chat, contract: impl Contract) -> Router {
@@ -109,6 +111,9 @@ fn announce(settings: &Settings, address: SocketAddr) {
     let database = settings.database.split('@').next_back().unwrap_or_default();
     println!("{} is listening on http://{address}", settings.name);
     println!("Messages are kept in {database}. Ctrl-C stops the server.");
+    if settings.dev_tokens {
+        println!("DEV_TOKENS=1: a token such as 123:influencer lets anybody in as anybody.");
+    }
     if let Some(redis) = &settings.redis {
         let redis = redis.split('@').next_back().unwrap_or_default();
         println!("Other nodes on the same database are reached over {redis}.");

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) database: String,
     pub(crate) redis: Option<String>,
     pub(crate) frontends: Vec<String>,
+    /// Whether anybody may say who they are without proof: on this machine alone.
+    pub(crate) dev_tokens: bool,
 }
 
 impl Settings {
@@ -57,7 +59,9 @@ impl Settings {
         let frontends = first(&["FRONTEND_URL"])
             .map(|(_, urls)| urls.split(',').map(|url| url.trim().to_owned()).collect())
             .unwrap_or_default();
-        Ok(Self { name, listen, secret, token_life, database, redis, frontends })
+        let dev_tokens = first(&["DEV_TOKENS"]).is_some_and(|(_, value)| value == "1")
+            && listen.ip().to_canonical().is_loopback();
+        Ok(Self { dev_tokens, name, listen, secret, token_life, database, redis, frontends })
     }
 }
 
