@@ -58,10 +58,11 @@ export class Server {
     running.add(child);
     child.once('exit', () => running.delete(child));
     this.output = '';
+    const address = `http://${this.env.HOST ?? '127.0.0.1'}:${this.port}`;
     await new Promise((resolve, reject) => {
       const read = (data) => {
         this.output += data;
-        if (this.output.includes(`listening on ${this.url}`)) resolve();
+        if (this.output.includes(`listening on ${address}`)) resolve();
       };
       child.stdout.on('data', read);
       child.stderr.on('data', read);

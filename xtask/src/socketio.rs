@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The examples that the tests start.
-const EXAMPLES: [&str; 3] = ["connections", "custom_contract", "direct_messages"];
+const EXAMPLES: [&str; 4] =
+    ["brand_influencer", "connections", "custom_contract", "direct_messages"];
 /// A program that the tests need, and Debian's package of it.
 const TOOLS: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
 

@@ -1,9 +1,11 @@
 //! Contracts of chat services that were published, each with its events, payloads and REST routes.
 //! `docs/socket-io.md` lists them.
 
+mod brand_influencer;
 mod connections;
 mod direct_messages;
 
+pub use brand_influencer::BrandInfluencer;
 pub use connections::Connections;
 pub use direct_messages::DirectMessages;
 
