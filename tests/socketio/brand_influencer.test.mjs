@@ -167,7 +167,8 @@ for (const transport of TRANSPORTS) {
     });
 
     test('message:read marks up to a message, or all, and tells the room', async () => {
-      const { bob, a, b, conversationId } = await pair();
+      const { ann, bob, a, b, conversationId } = await pair();
+      const elsewhere = await connect(ann);
       for (const content of ['one', 'two', 'three']) await a.ask('message:send', { conversationId, content });
       const [, two, three] = await b.take('message:new', 3);
       const count = async () => (await server.rest(bob.userId, claims(bob))('GET', '/api/chat/unread-count')).body;
@@ -180,6 +181,9 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(await b.hear('message:read:success'), { conversationId, messageId: three.id });
       assert.deepEqual(await a.hear('message:read'), { conversationId, messageId: three.id, readBy: { ...bob } });
       assert.deepEqual(await count(), { count: 0 });
+      await a.ask('message:send', { conversationId, content: 'four' });
+      await elsewhere.hear('message:new', (it) => it.content === 'four');
+      silent(elsewhere, 'message:read');
       silent(b, 'message:read');
       const foreign = await pair();
       const { message } = await foreign.a.ask('message:send', { conversationId: foreign.conversationId, content: 'x' });

@@ -183,21 +183,22 @@ describe('direct_messages: over time and over nodes', () => {
   test('history, names and growing ids outlive a restart', async () => {
     const own = await Server.start('direct_messages');
     try {
+      const [ann, bob] = [fresh('ann'), fresh('bob')];
       const connect = (user, name) => own.connect(user, { claims: name ? { name } : {} });
-      const [a, b] = await Promise.all([connect('ann', 'Ann'), connect('bob', 'Bob')]);
-      await a.ask('send_message', { receiverId: 'bob', content: 'kept' });
+      const [a, b] = await Promise.all([connect(ann, 'Ann'), connect(bob, 'Bob')]);
+      await a.ask('send_message', { receiverId: bob, content: 'kept' });
       const kept = await b.hear('receive_message');
       await own.down();
       assert.match(await a.hear('disconnect'), /^transport (close|error)$/);
       await own.up();
-      const cem = await connect('cem', 'Cem');
-      await cem.ask('send_message', { receiverId: 'ann', content: 'other' });
+      const cem = await connect(fresh('cem'), 'Cem');
+      await cem.ask('send_message', { receiverId: ann, content: 'other' });
       const other = await cem.hear('receive_message');
-      const again = await connect('bob');
-      assert.deepEqual(await again.ask('get_messages', { otherUserId: 'ann' }), [kept], 'names stand in the message');
+      const again = await connect(bob);
+      assert.deepEqual(await again.ask('get_messages', { otherUserId: ann }), [kept], 'names stand in the message');
       assert.ok(other.id > kept.id);
-      const renamed = await connect('ann', 'Ann Lee');
-      const [shown] = await renamed.ask('get_messages', { otherUserId: 'bob' });
+      const renamed = await connect(ann, 'Ann Lee');
+      const [shown] = await renamed.ask('get_messages', { otherUserId: bob });
       assert.equal(shown.senderName, 'Ann Lee', 'a newer name is shown');
     } finally {
       await own.stop();
