@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import assert from 'node:assert/strict';
@@ -41,8 +40,8 @@ export class Server {
     const server = new Server();
     server.binary = path.resolve(folder, name);
     server.folder = await mkdtemp(path.join(tmpdir(), 'parlor-'));
-    server.port = await freePort();
-    server.url = `http://127.0.0.1:${server.port}`;
+    // The system chooses a port, which then stays.
+    server.port = 0;
     server.env = { JWT_SECRET: SECRET, DATABASE_URL: `sqlite:${server.folder}/chat.db`, ...env };
     await server.up();
     return server;
@@ -58,11 +57,14 @@ export class Server {
     running.add(child);
     child.once('exit', () => running.delete(child));
     this.output = '';
-    const address = `http://${this.env.HOST ?? '127.0.0.1'}:${this.port}`;
     await new Promise((resolve, reject) => {
       const read = (data) => {
         this.output += data;
-        if (this.output.includes(`listening on ${address}`)) resolve();
+        const listening = /listening on http:\/\/[\d.]+:(\d+)\n/.exec(this.output);
+        if (!listening) return;
+        this.port = Number(listening[1]);
+        this.url = `http://127.0.0.1:${this.port}`;
+        resolve();
       };
       child.stdout.on('data', read);
       child.stderr.on('data', read);
@@ -197,14 +199,6 @@ export function sharedServices() {
   const { PARLOR_TEST_POSTGRES: postgres, PARLOR_TEST_REDIS: redis } = process.env;
   assert.ok(postgres && redis, 'PARLOR_TEST_POSTGRES and PARLOR_TEST_REDIS must name servers: cargo xtask test starts them');
   return { DATABASE_URL: postgres, REDIS_URL: redis };
-}
-
-async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 /** Waits until `read()` answers what is expected, and shows both when it does not in time. */
