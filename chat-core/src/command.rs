@@ -301,6 +301,8 @@ pub enum Command {
     MarkRead(AtSeq),
     /// Marks as delivered up to a seq.
     MarkDelivered(AtSeq),
+    /// Takes what was not delivered yet, up to a seq, to hand it to the caller's device.
+    ClaimUndelivered(AtSeq),
     /// Marks as unread from a seq on.
     MarkUnread(AtSeq),
     Typing(Typing),
@@ -346,6 +348,7 @@ impl Command {
             Self::Clear(_) => "clear",
             Self::MarkRead(_) => "mark_read",
             Self::MarkDelivered(_) => "mark_delivered",
+            Self::ClaimUndelivered(_) => "claim_undelivered",
             Self::MarkUnread(_) => "mark_unread",
             Self::Typing(_) => "typing",
             Self::Signal(_) => "signal",
@@ -418,6 +421,13 @@ pub enum Reply {
     Presence(Vec<PresenceInfo>),
     /// Profiles.
     Profiles(Vec<Profile>),
+    /// Messages that count as delivered now. Of all who claim at once, each is given to one alone.
+    Claimed {
+        /// They begin after this seq.
+        after_seq: u64,
+        /// They end with this seq; there are none where the two are equal.
+        through_seq: u64,
+    },
     /// How much is unread.
     Unread(UnreadTotal),
     /// Done; there is nothing to say.

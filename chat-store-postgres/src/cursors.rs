@@ -22,11 +22,12 @@ struct Seat {
     moved: bool,
 }
 
-/// One answer: whose state, the state, and whether it moved.
+/// One answer: whose state, the state, whether it moved, and from where.
 struct Step {
     key: (i64, UserId),
     state: MemberState,
     moved: bool,
+    delivered_before: u64,
 }
 
 pub(crate) async fn advance(
@@ -42,9 +43,10 @@ pub(crate) async fn advance(
             .map(|conversation| (*conversation, advance.user_id.clone()));
         steps.push(key.and_then(|key| {
             let seat = seats.get_mut(&key)?;
+            let delivered_before = seat.state.delivered_seq;
             let moved = advance.apply(&mut seat.state, seat.last_seq);
             seat.moved |= moved;
-            Some(Step { key, state: seat.state.clone(), moved })
+            Some(Step { key, state: seat.state.clone(), moved, delivered_before })
         }));
     }
     write(conn, &seats).await?;
@@ -57,9 +59,9 @@ pub(crate) async fn advance(
     Ok(steps
         .into_iter()
         .map(|step| {
-            let Step { mut state, moved, .. } = step?;
+            let Step { mut state, moved, delivered_before, .. } = step?;
             state.unread = counts.next().unwrap_or(0);
-            Some(Advanced { state, moved })
+            Some(Advanced { state, moved, delivered_before })
         })
         .collect())
 }

@@ -67,9 +67,11 @@ fn advance(transaction: &mut Transaction<'_>, advance: &Advance, cap: u32) -> Op
     let (id, user) = (advance.conversation_id, &advance.user_id);
     let last_seq = transaction.tables().conversations.get(&id)?.last_seq;
     let mut seat = transaction.tables().seat(id, user)?.clone();
+    let delivered_before = seat.state.delivered_seq;
     let moved = advance.apply(&mut seat.state, last_seq);
     if moved {
         transaction.put(Row::Seat(id, user.clone(), seat));
     }
-    Some(Advanced { state: transaction.tables().state(id, user, cap)?, moved })
+    let state = transaction.tables().state(id, user, cap)?;
+    Some(Advanced { state, moved, delivered_before })
 }

@@ -140,6 +140,7 @@ pub(super) fn all() -> Vec<Case> {
         }
         cursors {
             cursors_are_monotone_and_clamped,
+            racing_deliveries_share_no_message,
             in_an_empty_conversation_nothing_moves,
             answers_come_in_the_order_of_the_batch,
             reading_takes_the_mark_as_unread_away,

@@ -28,8 +28,11 @@ pub(super) async fn cursors_are_monotone_and_clamped(nodes: &Nodes) {
         (Some(6), Some(i64::MAX as u64 + 1), (5, 5), false),
     ];
     let mut member_rev = 0;
+    let mut before = 0;
     for (delivered, read, expected, moved) in steps {
         let advanced = room.advance(1, delivered, read).await;
+        assert_eq!(advanced.delivered_before, before, "{delivered:?} {read:?}");
+        before = expected.0;
         member_rev += u64::from(moved);
         let state = &advanced.state;
         assert_eq!((state.delivered_seq, state.read_seq), expected, "{delivered:?} {read:?}");
@@ -108,6 +111,24 @@ pub(super) async fn racing_cursors_end_at_the_furthest(nodes: &Nodes) {
     let state = room.state(1).await;
     assert_eq!((state.read_seq, state.delivered_seq, state.unread), (32, 32, 0));
     assert_eq!(state.member_rev, moved as u64, "one member_rev for each that moved");
+}
+
+pub(super) async fn racing_deliveries_share_no_message(nodes: &Nodes) {
+    let room = Room::group(nodes, 2).await;
+    room.send_many(0, 32).await;
+    let mut racing = JoinSet::new();
+    for seq in (4..=32_u64).step_by(4) {
+        for node in [&nodes.one, &nodes.other] {
+            let room = room.on(node);
+            racing.spawn(async move { room.advance(1, Some(seq), None).await });
+        }
+    }
+    let mut delivered: Vec<u64> = Vec::new();
+    for advanced in racing.join_all().await {
+        delivered.extend(advanced.delivered_before + 1..=advanced.state.delivered_seq);
+    }
+    delivered.sort_unstable();
+    assert_eq!(delivered, (1..=32).collect::<Vec<_>>(), "each message by one call");
 }
 
 pub(super) async fn cursors_are_listed_by_user_with_private_ones_marked(nodes: &Nodes) {

@@ -51,6 +51,9 @@ pub struct Advanced {
     pub state: MemberState,
     /// Whether a cursor moved or the mark as unread went; only then a `member_rev` was taken.
     pub moved: bool,
+    /// The delivered cursor before: what lies between it and `state.delivered_seq` was delivered by this
+    /// very call and by no other.
+    pub delivered_before: u64,
 }
 
 /// How much a user has not read, over all conversations.
@@ -71,6 +74,8 @@ pub trait CursorStore: Debug + Send + Sync + 'static {
     /// - Monotone and clamped to the last seq; read implies delivered.
     /// - A read at or beyond `unread_from` takes the mark as unread away, also when the cursor does not move.
     /// - Moving takes one `member_rev`, never a shared rev.
+    /// - `delivered_before` is read under the lock that the cursors move under: of calls that race, each
+    ///   message is between the two cursors of one alone.
     async fn advance(
         &self,
         batch: Vec<Advance>,

@@ -60,8 +60,9 @@ impl Data {
         let room = self.rooms.get_mut(&advance.conversation_id)?;
         let last_seq = room.conversation.last_seq;
         let state = &mut room.seats.get_mut(&advance.user_id)?.state;
+        let delivered_before = state.delivered_seq;
         let moved = advance.apply(state, last_seq);
         let state = room.state(&advance.user_id, unread_cap)?;
-        Some(Advanced { state, moved })
+        Some(Advanced { state, moved, delivered_before })
     }
 }

@@ -107,7 +107,7 @@ async fn write(node: &Arc<Node>, pending: HashMap<(ConversationId, UserId), Pend
         if let Err(error) = &outcome {
             tracing::warn!(%error, "moving a cursor failed");
         }
-        let answer = outcome.map_err(Error::from);
+        let mut answer = outcome.map_err(Error::from);
         let told = match &answer {
             Ok(Some(advanced)) if advanced.moved => Some(advanced.state.clone()),
             _ => None,
@@ -115,6 +115,10 @@ async fn write(node: &Arc<Node>, pending: HashMap<(ConversationId, UserId), Pend
         for waiting in pending.answers {
             // Nobody may be waiting any more; the cursor stands all the same.
             let _ = waiting.send(answer.clone());
+            // What was delivered now was delivered by one of them.
+            if let Ok(Some(advanced)) = &mut answer {
+                advanced.delivered_before = advanced.state.delivered_seq;
+            }
         }
         if let Some(state) = told {
             if node.config.receipts && !state.private_receipts {

@@ -74,7 +74,10 @@ async fn run(node: Arc<Node>, who: Who, command: Command) -> Result<Started, Err
 /// Typing and receipts are coalesced instead of counted.
 async fn count(node: &Node, who: &Who, command: &Command) -> Result<(), Error> {
     match command {
-        Command::Typing(_) | Command::MarkRead(_) | Command::MarkDelivered(_) => Ok(()),
+        Command::Typing(_)
+        | Command::MarkRead(_)
+        | Command::MarkDelivered(_)
+        | Command::ClaimUndelivered(_) => Ok(()),
         Command::Send(_) => gate::take(node, who, "sends", node.config.sends).await,
         _ => gate::take(node, who, "commands", node.config.commands).await,
     }
@@ -123,6 +126,7 @@ async fn carry_out(
         Command::Clear(clear) => verbs::clear::run(node, who, clear).await,
         Command::MarkRead(at) => verbs::mark_read::run(node, who, at).await,
         Command::MarkDelivered(at) => verbs::mark_delivered::run(node, who, at).await,
+        Command::ClaimUndelivered(at) => verbs::claim_undelivered::run(node, who, at).await,
         Command::MarkUnread(at) => verbs::mark_unread::run(node, who, at).await,
         Command::Typing(typing) => verbs::typing::run(node, who, typing).await,
         Command::Signal(signal) => verbs::signal::run(node, who, signal).await,

@@ -1,6 +1,7 @@
 //! One verb, one file. A verb checks its fields, passes the gate, asks the store, and tells what changed.
 
 pub(in crate::engine) mod add_members;
+pub(in crate::engine) mod claim_undelivered;
 pub(in crate::engine) mod clear;
 pub(in crate::engine) mod create_group;
 pub(in crate::engine) mod delete;
