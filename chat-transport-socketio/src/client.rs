@@ -1,7 +1,7 @@
 //! One connected client, as a contract sees it.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use parlor_core::{
     Caller, Chat, Error, Invalid, Session,
-    command::{Command, Reply, Send, Typing},
+    command::{AtSeq, Command, Reply, Send, Typing},
     model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
 };
 use serde_json::{Value, value::RawValue};
@@ -41,9 +41,21 @@ pub struct Client {
     identity: Identity,
     caller: Caller,
     joined: Mutex<HashSet<ConversationId>>,
+    left: Mutex<HashSet<ConversationId>>,
+    /// Claimed through this seq: what comes of it as an event was told already.
+    claimed: Mutex<HashMap<ConversationId, u64>>,
+    /// Taken by whoever tells the socket what happens.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     sent: Mutex<VecDeque<ClientId>>,
     /// Counts the messages that were sent without a key of the client's own.
     sends: AtomicU64,
+}
+
+/// While it lives a client is told nothing of what happens. See [`Client::hold_back`].
+#[derive(Debug)]
+#[must_use = "events are held back until it is dropped"]
+pub struct HeldBack<'a> {
+    _turn: tokio::sync::MutexGuard<'a, ()>,
 }
 
 /// The connection is broken, or is given up because it takes nothing.
@@ -67,6 +79,9 @@ impl Client {
             identity,
             caller,
             joined: Mutex::default(),
+            left: Mutex::default(),
+            claimed: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             sent: Mutex::default(),
             sends: AtomicU64::new(0),
         }
@@ -156,12 +171,23 @@ impl Client {
             return Err(Invalid::new("conversationId", reason).into());
         }
         joined.insert(conversation_id);
+        self.left.lock().remove(&conversation_id);
         Ok(())
     }
 
-    /// Leaves a conversation's room.
+    /// Leaves a conversation's room: what [`Emit::to_joined`] and [`Emit::to_not_left`] say comes no longer.
+    /// A socket that has left 10,000 without joining one again goes on to hear of further ones.
     pub fn leave(&self, conversation_id: ConversationId) {
         self.joined.lock().remove(&conversation_id);
+        let mut left = self.left.lock();
+        if left.len() < JOINED {
+            left.insert(conversation_id);
+        }
+    }
+
+    /// Whether this socket has left the conversation's room and not joined it again.
+    pub fn has_left(&self, conversation_id: ConversationId) -> bool {
+        self.left.lock().contains(&conversation_id)
     }
 
     /// Whether this socket has joined the conversation's room.
@@ -175,6 +201,40 @@ impl Client {
     /// [`Error::NotFound`], [`Error::Unavailable`].
     pub async fn numbered(&self, number: Number) -> Result<ConversationId, Error> {
         self.mount.known.numbered(number.0).await
+    }
+
+    /// Holds back what happens, until the guard is dropped. Nothing is lost meanwhile; a client that is
+    /// kept waiting long enough to fall behind is closed.
+    pub async fn hold_back(&self) -> HeldBack<'_> {
+        HeldBack { _turn: self.turn.lock().await }
+    }
+
+    /// Takes the messages of a conversation, up to a seq, that were not delivered to the user yet: those after
+    /// the first seq returned, through the second. They count as delivered now, no other device gets them
+    /// this way, and they will not come to this socket as events. Call it from
+    /// [`Contract::connected`](crate::Contract::connected) or while events are held back
+    /// ([`Client::hold_back`]), and tell the client all of them.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unavailable`]; as the policy says.
+    pub async fn claim_undelivered(
+        &self,
+        conversation_id: ConversationId,
+        seq: u64,
+    ) -> Result<(u64, u64), Error> {
+        let command = Command::ClaimUndelivered(AtSeq { conversation_id, seq });
+        let Reply::Claimed { after_seq, through_seq } = self.dispatch(command).await? else {
+            return Err(mismatch());
+        };
+        if after_seq < through_seq {
+            self.claimed.lock().insert(conversation_id, through_seq);
+        }
+        Ok((after_seq, through_seq))
+    }
+
+    /// Whether a message was claimed by this socket.
+    pub(crate) fn has_claimed(&self, conversation_id: ConversationId, seq: u64) -> bool {
+        self.claimed.lock().get(&conversation_id).is_some_and(|through| seq <= *through)
     }
 
     /// A conversation that the user may see, for writing about it. Whether they may has been checked by

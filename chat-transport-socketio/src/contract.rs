@@ -44,10 +44,12 @@ pub trait Contract: Debug + Send + Sync + 'static {
         TurnAway::ConnectError
     }
 
-    /// Called once a client is connected, before its first event. Defaults to nothing.
+    /// Called once a client is connected, before its first event and before it is told anything. Defaults
+    /// to nothing.
     ///
     /// # Errors
-    /// Told to the client by [`Contract::refused`]; the connection stays.
+    /// Told to the client by [`Contract::refused`]; the connection stays. With [`Error::Unavailable`] it is
+    /// closed, and the client connects again by itself.
     async fn connected(&self, client: &Client) -> Result<(), Error> {
         let _ = client;
         Ok(())
@@ -65,6 +67,12 @@ pub trait Contract: Debug + Send + Sync + 'static {
 
     /// Whether [`Contract::outgoing`] shows names and pictures: then they are looked up for it. Defaults to no.
     fn shows_profiles(&self) -> bool {
+        false
+    }
+
+    /// Whether a message that was told to a client counts as delivered to its user: then
+    /// [`Client::claim_undelivered`] gives those that never were. Defaults to no.
+    fn marks_delivered(&self) -> bool {
         false
     }
 

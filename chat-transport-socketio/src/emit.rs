@@ -37,6 +37,7 @@ pub(crate) enum Room {
     Any,
     Joined,
     NotJoined,
+    NotLeft,
 }
 
 impl Emit {
@@ -54,6 +55,13 @@ impl Emit {
     /// Only for sockets that have not joined the conversation.
     pub fn to_not_joined(mut self) -> Self {
         self.to.room = Room::NotJoined;
+        self
+    }
+
+    /// Not for sockets that have left the conversation ([`Client::leave`](crate::Client::leave)) and have
+    /// not joined it again.
+    pub fn to_not_left(mut self) -> Self {
+        self.to.room = Room::NotLeft;
         self
     }
 

@@ -19,6 +19,7 @@ const ONLINE: u8 = 8;
 const OFFLINE: u8 = 16;
 const SENDER: u8 = 32;
 const OTHERS: u8 = 64;
+const NOT_LEFT: u8 = 128;
 
 /// One Socket.IO event of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +65,7 @@ impl Writer {
             Room::Any => 0,
             Room::Joined => JOINED,
             Room::NotJoined => NOT_JOINED,
+            Room::NotLeft => NOT_LEFT,
         };
         let key = key.filter(|_| to.not_its_sender);
         if key.is_some() {
@@ -115,9 +117,10 @@ pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
             0 => None,
             direction => Some((text(&mut rest)?, direction == ONLINE)),
         };
-        let room = match tag & (JOINED | NOT_JOINED) {
+        let room = match tag & (JOINED | NOT_JOINED | NOT_LEFT) {
             JOINED => Room::Joined,
             NOT_JOINED => Room::NotJoined,
+            NOT_LEFT => Room::NotLeft,
             _ => Room::Any,
         };
         let sender = match tag & (SENDER | OTHERS) {
@@ -158,10 +161,11 @@ mod tests {
         writer.push(&Emit::new("b", json!(null)).to_not_joined(), sent);
         writer.push(&Emit::new("c", json!([1])), comes(true));
         writer.push(&Emit::new("d", json!(0)), comes(false));
+        writer.push(&Emit::new("e", json!(0)).to_not_left(), About::default());
         let frame = writer.finish();
         assert!(!is_unwritten(&frame));
         let parts: Vec<_> = parts(&frame).collect();
-        assert_eq!(parts.len(), 4);
+        assert_eq!((parts.len(), parts[4].room), (5, Room::NotLeft));
         assert_eq!((parts[0].room, parts[0].sender_key), (Room::Joined, Some("k")));
         assert_eq!((parts[0].event, parts[0].json), ("a", "{\"x\":\"ä\\n\"}"));
         assert_eq!((parts[1].room, parts[1].sender_key), (Room::NotJoined, None));

@@ -38,8 +38,9 @@ mod socket;
 mod stream;
 mod told;
 mod transport;
+mod undelivered;
 
-pub use client::Client;
+pub use client::{Client, HeldBack};
 pub use contract::{Contract, Refusal, TurnAway};
 pub use emit::Emit;
 pub use handshake::Handshake;

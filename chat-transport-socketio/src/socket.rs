@@ -11,7 +11,7 @@ use parlor_core::{
 };
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{MutexGuard, mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -23,6 +23,7 @@ use crate::{
     incoming::Incoming,
     link::Link,
     presence::{self, Online},
+    undelivered::{Delivered, without_claimed},
 };
 
 /// Bytes of events that are taken from the session at once.
@@ -51,6 +52,7 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
         online: Online::default(),
         since: client.chat().now(),
         asides: FuturesUnordered::new(),
+        delivered: Delivered::default(),
     };
     let end = conversation.run(early, inbox, gone).await;
     finish(&client, end).await;
@@ -63,6 +65,7 @@ struct Conversation {
     since: Timestamp,
     /// Looks that an event made necessary, and what they found to be told.
     asides: FuturesUnordered<BoxFuture<'static, Result<Option<Event>, Error>>>,
+    delivered: Delivered,
 }
 
 impl Conversation {
@@ -76,6 +79,9 @@ impl Conversation {
         let greeting = client.mount.contract.connected(&client).await;
         if let Err(error) = greeting {
             refuse(&client, &Incoming::new("connect", Vec::new()), &error, None).await;
+            if matches!(error, Error::Unavailable(_)) {
+                return End::Gone;
+            }
         }
         if self.tell(&mut batch).await.is_err() {
             return End::Gone;
@@ -85,6 +91,7 @@ impl Conversation {
         let mut current: Option<BoxFuture<'static, ()>> = None;
         let mut listen = client.link.listen();
         let mut leaving = false;
+        let mut closed = None;
         let farewell = sleep_until(Instant::now());
         tokio::pin!(farewell);
         loop {
@@ -104,11 +111,12 @@ impl Conversation {
                     }
                     None => return End::Gone,
                 },
-                told = client.session.next(&mut batch, BATCH), if has_room && !leaving => {
+                turn = next(&client, &mut batch, &mut closed), if has_room && !leaving => {
                     if self.tell(&mut batch).await.is_err() {
                         return End::Gone;
                     }
-                    if let Err(reason) = told {
+                    drop(turn);
+                    if let Some(reason) = closed {
                         return End::Closed(reason);
                     }
                 }
@@ -118,6 +126,7 @@ impl Conversation {
                             if self.tell_event(&event, None).await.is_err() {
                                 return End::Gone;
                             }
+                            self.delivered.mark(&client);
                         }
                         Ok(None) => {}
                         Err(error) => tracing::warn!(%error, "a look after an event failed"),
@@ -133,6 +142,7 @@ impl Conversation {
         for outgoing in batch.drain(..) {
             self.tell_event(&outgoing.event, Some(&outgoing.frame)).await?;
         }
+        self.delivered.mark(&self.client);
         batch.shrink_to(8);
         Ok(())
     }
@@ -140,6 +150,11 @@ impl Conversation {
     /// Tells an event, writing it first where its frame does not.
     async fn tell_event(&mut self, event: &Event, frame: Option<&[u8]>) -> Result<(), Broken> {
         self.follow(event)?;
+        let left = without_claimed(&self.client, event);
+        let (event, frame) = match &left {
+            Some(left) => (left, None),
+            None => (event, frame),
+        };
         let written;
         let frame = match frame {
             Some(frame) if !frame::is_unwritten(frame) => frame,
@@ -157,10 +172,15 @@ impl Conversation {
                 }
             },
         };
+        let mut told = false;
         for part in frame::parts(frame) {
             if self.is_for_us(&part, event.conversation_id()) {
                 self.client.emit_json(part.event, part.json).await?;
+                told = true;
             }
+        }
+        if told && self.client.mount.contract.marks_delivered() {
+            self.delivered.note(event, self.client.user_id());
         }
         Ok(())
     }
@@ -182,6 +202,7 @@ impl Conversation {
             Room::Any => true,
             Room::Joined => joined(),
             Room::NotJoined => !joined(),
+            Room::NotLeft => !conversation.is_some_and(|id| self.client.has_left(id)),
         }
     }
 
@@ -244,6 +265,18 @@ async fn missed(
         next: None,
     };
     Ok(Some(Event::Session(SessionEvent::Changes(Box::new(changes)))))
+}
+
+/// Waits until something happened and may be told. Cancel safe: what was taken stays in the batch.
+async fn next<'c>(
+    client: &'c Client,
+    batch: &mut Vec<Outgoing>,
+    closed: &mut Option<CloseReason>,
+) -> MutexGuard<'c, ()> {
+    if batch.is_empty() && closed.is_none() {
+        *closed = client.session.next(batch, BATCH).await.err();
+    }
+    client.turn.lock().await
 }
 
 async fn under_way(current: &mut Option<BoxFuture<'static, ()>>) {

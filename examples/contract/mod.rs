@@ -8,7 +8,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use parlor::{
-    Chat, Config,
+    Chat, ChatBuilder, Config,
     auth::JwtAuthenticator,
     backends::TokenDirectory,
     postgres::PostgresStore,
@@ -21,13 +21,34 @@ use parlor::{
 
 use self::{dev_tokens::DevTokens, settings::Settings};
 
-type Fault = Box<dyn std::error::Error>;
+pub(crate) type Fault = Box<dyn std::error::Error>;
 
 /// Serves a contract until it is told to stop. `port` holds unless `PORT` says otherwise.
+#[allow(dead_code, reason = "some examples bring more of their own")]
 pub(crate) async fn serve(contract: impl Contract, port: u16) -> ExitCode {
+    serve_with(contract, port, async |setup| Ok((setup.chat.build().await?, Router::new()))).await
+}
+
+/// What an example may add to.
+pub(crate) struct Setup {
+    /// The database, as a URL.
+    #[allow(dead_code, reason = "most examples keep nothing of their own")]
+    pub(crate) database: String,
+    #[allow(dead_code, reason = "most examples look nothing up themselves")]
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) chat: ChatBuilder,
+}
+
+/// The same for an example that builds its engine itself and has routes for development, which are
+/// served on this machine alone.
+pub(crate) async fn serve_with(
+    contract: impl Contract,
+    port: u16,
+    build: impl AsyncFnOnce(Setup) -> Result<(Chat, Router), Fault>,
+) -> ExitCode {
     let name = contract.name();
     tracing_subscriber::fmt().with_env_filter("warn,parlor=info").init();
-    match run(contract, name, port).await {
+    match run(contract, name, port, build).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -36,26 +57,35 @@ pub(crate) async fn serve(contract: impl Contract, port: u16) -> ExitCode {
     }
 }
 
-async fn run(contract: impl Contract, name: &'static str, port: u16) -> Result<(), Fault> {
+async fn run(
+    contract: impl Contract,
+    name: &'static str,
+    port: u16,
+    build: impl AsyncFnOnce(Setup) -> Result<(Chat, Router), Fault>,
+) -> Result<(), Fault> {
     let settings = Settings::from_env(name, port)?;
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr()?;
     let store = open_store(&settings.database).await?;
     // Names come from tokens. After a restart they are those that messages keep.
     let directory = Arc::new(TokenDirectory::new());
-    let mut builder = Chat::builder(store.clone())
+    let mut builder = Chat::builder(Arc::clone(&store))
         .configure(as_services_are)
         .authenticator(authenticator(&settings, address)?)
         .directory(directory.clone())
-        .hook(Arc::new(KeepNames::new(store, directory)));
+        .hook(Arc::new(KeepNames::new(Arc::clone(&store), directory)));
     if let Some(url) = &settings.redis {
         let redis =
             RedisBackends::open(url).await.map_err(|error| format!("REDIS_URL: {error}"))?;
         builder =
             builder.bus(redis.bus()).presence(redis.presence()).rate_limiter(redis.rate_limiter());
     }
-    let chat = builder.build().await?;
-    let app = router(&settings, address, chat.clone(), contract);
+    let (chat, development) =
+        build(Setup { database: settings.database.clone(), store, chat: builder }).await?;
+    let mut app = router(&settings, address, chat.clone(), contract);
+    if address.ip().to_canonical().is_loopback() {
+        app = app.merge(development);
+    }
     announce(&settings, address);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(stop(chat)).await?;

@@ -4,10 +4,12 @@
 mod brand_influencer;
 mod connections;
 mod direct_messages;
+mod tutor_bookings;
 
 pub use brand_influencer::BrandInfluencer;
 pub use connections::Connections;
 pub use direct_messages::DirectMessages;
+pub use tutor_bookings::TutorBookings;
 
 use parlor_core::Error;
 
