@@ -7,6 +7,7 @@ mod duration;
 mod failure;
 mod health;
 mod identity;
+mod import;
 mod inspect;
 mod jwks;
 mod log;
@@ -51,6 +52,7 @@ fn run(options: Options) -> Result<(), Failure> {
             return Ok(());
         }
         Some(Command::Ready) => return ready::ask(options.listen),
+        Some(Command::Import(import)) => return import::start(&options, import),
         None => {}
     }
     let check_only = options.check;

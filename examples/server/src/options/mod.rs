@@ -5,6 +5,7 @@
     reason = "these texts are the help, on a terminal"
 )]
 
+mod import;
 mod limits;
 mod running;
 mod storage;
@@ -14,6 +15,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
+pub(crate) use import::{Format, ImportOptions};
 pub(crate) use limits::LimitOptions;
 pub(crate) use running::{LogFormat, RunningOptions};
 pub(crate) use storage::StorageOptions;
@@ -173,6 +175,8 @@ pub(crate) enum Command {
     Schema,
     /// Ask the server that runs at --listen whether it is ready, for health checks: exit code 0 or 1
     Ready,
+    /// Take over the conversations and messages of a Node service from its Postgres, into --database
+    Import(ImportOptions),
 }
 
 /// Reads an address and a port; a name is looked up.

@@ -4,6 +4,7 @@
 mod backends;
 mod check;
 mod configuration;
+mod import;
 mod keys;
 mod limits;
 mod serving;
