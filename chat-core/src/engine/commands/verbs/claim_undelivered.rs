@@ -29,3 +29,40 @@ pub(in crate::engine) async fn run(
     let through_seq = advanced.state.delivered_seq;
     Ok(Reply::Claimed { after_seq: advanced.delivered_before, through_seq })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+
+    use super::*;
+    use crate::{
+        Chat,
+        backends::MemoryStore,
+        command::Command,
+        model::{Identity, NewMessage, UserId},
+    };
+
+    #[tokio::test]
+    async fn of_all_who_claim_at_once_each_message_is_given_to_one() {
+        let chat = Chat::builder(Arc::new(MemoryStore::new())).build().await.unwrap();
+        let user = |id: &str| chat.as_user(Identity::new(UserId::new(id).unwrap()));
+        let (ann, bob) = (user("ann"), user("bob"));
+        let id = ann.open_direct(UserId::new("bob").unwrap()).await.unwrap().conversation.id;
+        let mut delivered = Vec::new();
+        for round in 1..=3_u64 {
+            for text in ["one", "two", "three"] {
+                ann.send(id, NewMessage::text(text)).await.unwrap();
+            }
+            // Asked at once they share one write, and must not share what it moved over.
+            let claim = AtSeq { conversation_id: id, seq: round * 3 };
+            let claims = (0..4).map(|_| bob.dispatch(Command::ClaimUndelivered(claim)));
+            for claimed in join_all(claims).await {
+                let Ok(Reply::Claimed { after_seq, through_seq }) = claimed else {
+                    panic!("{claimed:?}");
+                };
+                delivered.extend(after_seq + 1..=through_seq);
+            }
+        }
+        assert_eq!(delivered, (1..=9).collect::<Vec<_>>());
+    }
+}
