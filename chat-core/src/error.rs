@@ -143,7 +143,7 @@ impl From<BackendError> for Error {
 }
 
 /// What kind of trouble a backend is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum BackendErrorKind {
     /// Not reachable, restarting, out of connections, out of time, or the outcome of a commit is unknown.

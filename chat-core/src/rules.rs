@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     model::{Conversation, ConversationKind, Member, Message, Role, UserId},
     store::{ConversationChange, Revision},
 };
 
 /// Why a change is not allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Denied {
     /// The actor is not a member: answered as if the conversation did not exist.

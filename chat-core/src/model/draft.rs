@@ -64,11 +64,13 @@ impl NewMessage {
 }
 
 /// SHA-256 over a message's content as it came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentHash(pub [u8; 32]);
 
-/// A message's content, checked against every limit and ready to be appended.
-#[derive(Debug, Clone, PartialEq)]
+/// A message's content, checked against every limit and ready to be appended. Written out and read back
+/// it is not checked again: only a store that carries it between processes does that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Draft {
     message: NewMessage,
 }
@@ -128,8 +130,9 @@ pub struct MessageEdit {
     pub metadata: Option<Metadata>,
 }
 
-/// A checked [`MessageEdit`].
-#[derive(Debug, Clone, PartialEq)]
+/// A checked [`MessageEdit`]. Written out and read back it is not checked again, as with [`Draft`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct DraftEdit(MessageEdit);
 
 impl DraftEdit {

@@ -182,7 +182,7 @@ impl NodeId {
 
 /// What makes a direct conversation unique: the two users, in order, and an optional context of
 /// the host such as a booking. Parts carry their length, so no two pairs look alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DirectKey(String);
 
 impl DirectKey {

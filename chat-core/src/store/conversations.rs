@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A conversation to be made. Everything in it has been checked.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NewConversation {
     /// The id it gets when it is made now.
@@ -98,7 +98,7 @@ impl NewConversation {
 }
 
 /// What [`ConversationStore::create`] did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
     /// The conversation, new or as it stood.
     pub conversation: Conversation,
@@ -107,7 +107,7 @@ pub struct Created {
 }
 
 /// A change of a conversation that all members see.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ConversationChange {
     /// Title, picture, metadata.
@@ -121,7 +121,7 @@ pub enum ConversationChange {
 }
 
 /// What became of the members in one change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemberDelta {
     /// Who was added.
     pub added: Vec<Member>,
@@ -132,7 +132,7 @@ pub struct MemberDelta {
 }
 
 /// What [`ConversationStore::change`] did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ChangeOutcome {
     /// It took the next rev, which is `conversation.rev`.
     Changed(Box<Conversation>, MemberDelta),
@@ -145,7 +145,7 @@ pub enum ChangeOutcome {
 }
 
 /// A user's membership, with the heads that a resume compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// The conversation.
     pub conversation_id: ConversationId,
@@ -164,7 +164,7 @@ pub struct Membership {
 }
 
 /// Somebody who became a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
     /// When.
     pub joined_at: Timestamp,
@@ -212,7 +212,7 @@ impl FromStr for ListPosition {
 }
 
 /// Which part of a user's conversation list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListQuery {
     /// Start after this entry; from the newest when absent.
     pub after: Option<ListPosition>,
@@ -225,7 +225,7 @@ pub struct ListQuery {
 }
 
 /// A change of one member's own state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum PrivateChange {
     /// Mute, archive, keep receipts private.
@@ -272,7 +272,7 @@ impl PrivateChange {
 }
 
 /// A member's own state, and what changed in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrivateDelta {
     /// The state now.
     pub state: MemberState,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A cursor to be moved forward.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advance {
     /// The conversation.
     pub conversation_id: ConversationId,
@@ -45,7 +45,7 @@ impl Advance {
 }
 
 /// What [`CursorStore::advance`] did for one member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advanced {
     /// The state now, with the unread count.
     pub state: MemberState,

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A message to be appended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Append {
     /// Where to.
@@ -47,7 +47,7 @@ impl Append {
 }
 
 /// What [`MessageStore::append`] did with one message.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Appended {
     /// Stored now.
     Fresh(Message),
@@ -102,7 +102,7 @@ pub struct Stored {
 }
 
 /// A change of a stored message that all members see.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Revision {
     /// New content.
@@ -128,7 +128,7 @@ pub enum Revision {
 }
 
 /// What [`MessageStore::revise`] did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ReviseOutcome {
     /// It took the next rev, which is `message.changed_rev`. Reactions are filled in, without `mine`.
     Changed(Box<Message>),
@@ -141,7 +141,7 @@ pub enum ReviseOutcome {
 }
 
 /// Which message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MessageRef {
     /// By id.
     Id(MessageId),
@@ -152,7 +152,7 @@ pub enum MessageRef {
 }
 
 /// Which part of the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Page {
     /// The newest messages.
     Latest,
@@ -163,7 +163,7 @@ pub enum Page {
 }
 
 /// A question for a page of history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
     /// Whose eyes: leaves out what is cleared or deleted for this member and fills in `mine`. `None` sees all.
     pub viewer: Option<UserId>,
@@ -184,7 +184,7 @@ pub struct HistoryPage {
 }
 
 /// A place in the changes since a rev. Written `HEAD.n.SEQ` or `HEAD.r.REV`, opaque to clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangesPosition {
     /// The conversation's rev when the first page was read.
     pub head: u64,
@@ -226,7 +226,7 @@ impl FromStr for ChangesPosition {
 }
 
 /// A question for what changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangesQuery {
     /// Whose eyes, as in [`HistoryQuery::viewer`].
     pub viewer: Option<UserId>,
@@ -239,7 +239,7 @@ pub struct ChangesQuery {
 }
 
 /// The *state* of what changed after a rev, in pages.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangesPage {
     /// Messages sent after `since`, by seq, as they stand now.
     pub messages: Vec<Message>,

@@ -15,6 +15,9 @@
 //!   that it does not know with [`Other`](crate::BackendErrorKind::Other) and changes nothing; the suite's
 //!   case for it says what is missing. [`ConversationChange`] goes to the rules, and [`PrivateChange`] and
 //!   [`Advance`] apply themselves.
+//! - **Questions and answers can be carried**: everything that goes to a store and comes back is written and
+//!   read by serde, so that a store can be asked from another process. Only [`Cursor`](crate::model::Cursor)
+//!   leaves out its mark `private`, and [`Tried`] is its two cases.
 //! - **Cancellation**: dropping a future must leave the change whole or undone. The engine runs every
 //!   change in a task of its own and does not cancel it.
 
