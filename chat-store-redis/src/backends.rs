@@ -2,13 +2,22 @@ use std::{fmt, sync::Arc};
 
 use parlor_core::{
     BackendError,
+    store::Store,
     traits::{Bus, Presence, RateLimiter},
 };
 use tokio::runtime::Handle;
 
 use crate::{
-    RedisConfig, bus::RedisBus, connection::Connector, error::Fault, link::Link, names::Names,
-    presence::RedisPresence, rate::RedisLimiter, url,
+    RedisConfig, StoreServer,
+    bus::RedisBus,
+    connection::Connector,
+    error::Fault,
+    link::Link,
+    names::Names,
+    presence::RedisPresence,
+    rate::RedisLimiter,
+    remote::{Asker, RemoteStore},
+    url,
 };
 
 /// Bus, presence and rate limits on one Redis. Clones share connections, which end with the last of them and of
@@ -89,6 +98,32 @@ impl RedisBackends {
     /// [`GovernorLimiter`](parlor_core::backends::GovernorLimiter) does.
     pub fn rate_limiter(&self) -> Arc<dyn RateLimiter> {
         Arc::clone(&self.shared.limiter) as Arc<dyn RateLimiter>
+    }
+
+    /// A store for a node without a database: every call is answered by one of the processes that serve theirs
+    /// over this Redis with [`Self::store_server`]. Each call makes another one, with a connection of its own
+    /// for the answers.
+    ///
+    /// A call waits at most [`RedisConfig::store_deadline`]. A process that dies with a question is no failure:
+    /// reads, and sends with an idempotency key, are asked again and answered by another one; other changes
+    /// fail as something to try again, and were made or not. After nobody answered within the deadline, calls
+    /// fail at once until somebody does again. At most 1,024 questions of a node and 10,000 of all may wait, and
+    /// what nobody takes within the deadline is never carried out.
+    pub fn remote_store(&self) -> Arc<dyn Store> {
+        let shared = &*self.shared;
+        Arc::new(RemoteStore::new(Asker::start(
+            shared.link.clone(),
+            shared.connector.clone(),
+            &shared.names,
+            &shared.config,
+            &shared.runtime,
+        )))
+    }
+
+    /// Serves a store to the nodes that ask it with [`Self::remote_store`], once it is run.
+    pub fn store_server(&self, store: Arc<dyn Store>) -> StoreServer {
+        let shared = &*self.shared;
+        StoreServer::new(store, shared.connector.clone(), shared.link.clone(), &shared.names)
     }
 
     /// Asks Redis for a sign of life.

@@ -13,6 +13,7 @@ pub struct RedisConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) last_seen: Duration,
     pub(crate) incoming_bytes: usize,
+    pub(crate) store_deadline: Duration,
     pub(crate) root_certificates: Option<Vec<u8>>,
 }
 
@@ -24,6 +25,7 @@ impl Default for RedisConfig {
             connect_timeout: Duration::from_secs(2),
             last_seen: Duration::from_secs(30 * 24 * 60 * 60),
             incoming_bytes: 16 * 1024 * 1024,
+            store_deadline: Duration::from_secs(4),
             root_certificates: None,
         }
     }
@@ -74,6 +76,15 @@ impl RedisConfig {
         self
     }
 
+    /// How long a [remote store](crate::RedisBackends::remote_store) waits for an answer before it answers a
+    /// retryable error; at least 100 ms. Within it a question that nobody answers is asked four times.
+    /// Defaults to 4 s.
+    #[must_use]
+    pub fn store_deadline(mut self, deadline: Duration) -> Self {
+        self.store_deadline = deadline.max(Duration::from_millis(100));
+        self
+    }
+
     /// The certificates, as PEM, that the server's must be signed by when the URL is `rediss://`.
     /// Defaults to the public ones of the web.
     #[must_use]
@@ -101,6 +112,7 @@ impl fmt::Debug for RedisConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("last_seen", &self.last_seen)
             .field("incoming_bytes", &self.incoming_bytes)
+            .field("store_deadline", &self.store_deadline)
             .finish_non_exhaustive()
     }
 }

@@ -34,6 +34,11 @@ impl Fault {
         Self::unavailable(format!("no answer from Redis within {} ms", timeout.as_millis()))
     }
 
+    /// A fault that another try does not mend.
+    pub(crate) fn other(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::new(BackendErrorKind::Other, source)
+    }
+
     /// An answer that the script or command cannot have given.
     pub(crate) fn unexpected() -> Self {
         Self::new(BackendErrorKind::Corrupt, "Redis gave an answer of an unknown form")

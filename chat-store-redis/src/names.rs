@@ -1,6 +1,6 @@
 //! The names of keys and channels. Each carries a hash tag, so that what belongs together has one slot.
 
-use parlor_core::model::UserId;
+use parlor_core::model::{NodeId, UserId};
 use parlor_core::traits::Topic;
 
 /// Names under one prefix.
@@ -35,6 +35,16 @@ impl Names {
     /// The key of what is counted in `class` for `key`. No class has a brace, so no two names are alike.
     pub(crate) fn rate(&self, class: &str, key: &str) -> String {
         format!("{}:rate:{class}:{{{key}}}", self.prefix)
+    }
+
+    /// The key of the list of questions to the store.
+    pub(crate) fn requests(&self) -> String {
+        format!("{}:{{requests}}", self.prefix)
+    }
+
+    /// The channel of the answers to one who asks.
+    pub(crate) fn answers(&self, asker: NodeId) -> String {
+        format!("{}:answers:{{{asker}}}", self.prefix)
     }
 }
 

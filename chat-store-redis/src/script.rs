@@ -109,10 +109,28 @@ return 0
     )
 });
 
+/// Adds a question to a list, before it the moment in ms after which nobody wants its answer. The list goes when
+/// that has come for the last of it. Arguments: how many may wait, lifetime in ms, the question. Answers 0 for a
+/// full list, else 1.
+pub(crate) static ASK: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+if redis.call('LLEN', KEYS[1]) >= tonumber(ARGV[1]) then
+    return 0
+end
+local time = redis.call('TIME')
+local ends = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+redis.call('RPUSH', KEYS[1], string.format('%.0f', ends) .. ' ' .. ARGV[3])
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', math.max(ends, ends - ARGV[2] + redis.call('PTTL', KEYS[1]))))
+return 1
+",
+    )
+});
+
 /// Teaches Redis all scripts.
 pub(crate) fn load_all() -> Pipeline {
     let mut commands = redis::pipe();
-    for script in [&RENEW, &RELEASE, &LOOK, &TAKE] {
+    for script in [&RENEW, &RELEASE, &LOOK, &TAKE, &ASK] {
         commands.cmd("SCRIPT").arg("LOAD").arg(script.code);
     }
     commands

@@ -8,4 +8,5 @@ mod limits;
 mod open;
 mod outages;
 mod presence;
+mod remote;
 mod support;
