@@ -140,8 +140,7 @@ async fn what_has_no_key_is_asked_once_and_fails_as_something_to_try_again() {
     world.die_with_question().await;
     let (remote, id) = (Arc::clone(&world.remote), world.conversation);
     let changing = tokio::spawn(async move {
-        let mut patch = ConversationPatch::default();
-        patch.metadata = Some(Default::default());
+        let patch = ConversationPatch { metadata: Some(Default::default()), ..Default::default() };
         let change = ConversationChange::Patch(patch);
         remote.change(id, None, change, 10, Timestamp::from_millis(3)).await
     });
