@@ -12,14 +12,15 @@ use parlor::{
     auth::JwtAuthenticator,
     backends::TokenDirectory,
     postgres::PostgresStore,
-    redis::RedisBackends,
+    redis::{RedisBackends, RedisConfig},
     socketio::{Contract, Transport, names::KeepNames},
     sqlite::SqliteStore,
     store::Store,
     traits::{Authenticator, Quota},
 };
 
-use self::{dev_tokens::DevTokens, settings::Settings};
+use self::dev_tokens::DevTokens;
+pub(crate) use self::settings::Settings;
 
 pub(crate) type Fault = Box<dyn std::error::Error>;
 
@@ -75,8 +76,7 @@ async fn run(
         .directory(directory.clone())
         .hook(Arc::new(KeepNames::new(Arc::clone(&store), directory)));
     if let Some(url) = &settings.redis {
-        let redis =
-            RedisBackends::open(url).await.map_err(|error| format!("REDIS_URL: {error}"))?;
+        let redis = open_redis(url, &settings.redis_prefix).await?;
         builder =
             builder.bus(redis.bus()).presence(redis.presence()).rate_limiter(redis.rate_limiter());
     }
@@ -92,28 +92,34 @@ async fn run(
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Fault> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Fault> {
     let listener = tokio::net::TcpListener::bind(address).await;
     listener
         .map_err(|error| format!("cannot listen on {address}: {error}. Try another PORT.").into())
 }
 
 /// The database that the URL names: `sqlite:…` or `postgres://…`.
-async fn open_store(url: &str) -> Result<Arc<dyn Store>, Fault> {
+pub(crate) async fn open_store(url: &str) -> Result<Arc<dyn Store>, Fault> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(Arc::new(PostgresStore::connect(url).await?));
     }
     Ok(Arc::new(SqliteStore::open(url).await?))
 }
 
+/// The Redis that the URL names. Two chats on one keep apart by their prefixes.
+pub(crate) async fn open_redis(url: &str, prefix: &str) -> Result<RedisBackends, Fault> {
+    let opened = RedisBackends::open_with(url, RedisConfig::new().prefix(prefix)).await;
+    Ok(opened.map_err(|error| format!("REDIS_URL, REDIS_PREFIX: {error}"))?)
+}
+
 /// More at once than parlor's own clients need: these clients do not know of quotas.
-fn as_services_are(config: &mut Config) {
+pub(crate) fn as_services_are(config: &mut Config) {
     config.sends = Quota::new(50, 500);
     config.commands = Quota::new(100, 1000);
     config.offline_grace = Duration::from_secs(2);
 }
 
-fn authenticator(
+pub(crate) fn authenticator(
     settings: &Settings,
     address: SocketAddr,
 ) -> Result<Arc<dyn Authenticator>, Fault> {
@@ -126,7 +132,12 @@ fn authenticator(
     Ok(if settings.dev_tokens { Arc::new(DevTokens(tokens)) } else { tokens })
 }
 
-fn router(settings: &Settings, address: SocketAddr, chat: Chat, contract: impl Contract) -> Router {
+pub(crate) fn router(
+    settings: &Settings,
+    address: SocketAddr,
+    chat: Chat,
+    contract: impl Contract,
+) -> Router {
     let is_local = address.ip().to_canonical().is_loopback();
     let mut transport = Transport::new(chat).contract(contract);
     if settings.frontends.is_empty() && is_local {
@@ -154,7 +165,13 @@ fn announce(settings: &Settings, address: SocketAddr) {
 }
 
 /// Waits for Ctrl-C or SIGTERM, then sends the clients away in an orderly way.
-async fn stop(chat: Chat) {
+pub(crate) async fn stop(chat: Chat) {
+    told_to_stop().await;
+    chat.drain(Duration::from_secs(1), Duration::from_secs(10)).await;
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub(crate) async fn told_to_stop() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
@@ -168,5 +185,4 @@ async fn stop(chat: Chat) {
     }
     #[cfg(not(unix))]
     drop(interrupted.await);
-    chat.drain(Duration::from_secs(1), Duration::from_secs(10)).await;
 }

@@ -16,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) token_life: Duration,
     pub(crate) database: String,
     pub(crate) redis: Option<String>,
+    pub(crate) redis_prefix: String,
     pub(crate) frontends: Vec<String>,
     /// Whether anybody may say who they are without proof: on this machine alone.
     pub(crate) dev_tokens: bool,
@@ -56,12 +57,23 @@ impl Settings {
             None => postgres_url()?.unwrap_or_else(|| format!("sqlite:{name}.db")),
         };
         let redis = first(&["REDIS_URL"]).map(|(_, url)| url);
+        let redis_prefix = first(&["REDIS_PREFIX"]).map_or("parlor".to_owned(), |(_, it)| it);
         let frontends = first(&["FRONTEND_URL"])
             .map(|(_, urls)| urls.split(',').map(|url| url.trim().to_owned()).collect())
             .unwrap_or_default();
         let dev_tokens = first(&["DEV_TOKENS"]).is_some_and(|(_, value)| value == "1")
             && listen.ip().to_canonical().is_loopback();
-        Ok(Self { dev_tokens, name, listen, secret, token_life, database, redis, frontends })
+        Ok(Self {
+            dev_tokens,
+            name,
+            listen,
+            secret,
+            token_life,
+            database,
+            redis,
+            redis_prefix,
+            frontends,
+        })
     }
 }
 

@@ -4,11 +4,13 @@
 mod brand_influencer;
 mod connections;
 mod direct_messages;
+mod gateway;
 mod tutor_bookings;
 
 pub use brand_influencer::BrandInfluencer;
 pub use connections::Connections;
 pub use direct_messages::DirectMessages;
+pub use gateway::Gateway;
 pub use tutor_bookings::TutorBookings;
 
 use parlor_core::Error;
