@@ -17,10 +17,11 @@ const FLAGS = [
 
 /** A server of its own with a data file of its own, which can be killed and started again. */
 export class Server {
-  static async start() {
-    const binary = process.env.PARLOR_QUICKSTART;
-    assert.ok(binary, 'PARLOR_QUICKSTART must name the built quickstart example');
+  static async start(variable = 'PARLOR_QUICKSTART', env = {}) {
+    const binary = process.env[variable];
+    assert.ok(binary, `${variable} must name a built example`);
     const server = new Server();
+    server.env = env;
     server.binary = path.resolve(binary);
     server.folder = await mkdtemp(path.join(tmpdir(), 'parlor-'));
     server.port = await freePort();
@@ -31,7 +32,7 @@ export class Server {
 
   async up() {
     const child = spawn(this.binary, [], {
-      env: { ...process.env, PORT: String(this.port), PARLOR_DB: path.join(this.folder, 'parlor.db') },
+      env: { ...process.env, PORT: String(this.port), PARLOR_DB: path.join(this.folder, 'parlor.db'), ...this.env },
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -30,11 +30,11 @@ export function sign(claims, secret, header = { alg: 'HS256', typ: 'JWT' }) {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-/** An example with a database of its own, which can be stopped and started again. */
+/** An example with a database of its own, which can be stopped and started again. It is up once it says `ready`. */
 export class Server {
   #clients = new Set();
 
-  static async start(name, env = {}) {
+  static async start(name, env = {}, ready = undefined) {
     const folder = process.env.PARLOR_EXAMPLES;
     assert.ok(folder, 'PARLOR_EXAMPLES must name the folder of the built examples');
     const server = new Server();
@@ -42,6 +42,7 @@ export class Server {
     server.folder = await mkdtemp(path.join(tmpdir(), 'parlor-'));
     // The system chooses a port, which then stays.
     server.port = 0;
+    server.ready = ready;
     server.env = { JWT_SECRET: SECRET, DATABASE_URL: `sqlite:${server.folder}/chat.db`, ...env };
     await server.up();
     return server;
@@ -61,10 +62,12 @@ export class Server {
       const read = (data) => {
         this.output += data;
         const listening = /listening on http:\/\/[\d.]+:(\d+)\n/.exec(this.output);
-        if (!listening) return;
-        this.port = Number(listening[1]);
-        this.url = `http://127.0.0.1:${this.port}`;
-        resolve();
+        if (listening) {
+          this.port = Number(listening[1]);
+          this.url = `http://127.0.0.1:${this.port}`;
+        }
+        // What listens to nobody says something else when it is up.
+        if (this.ready ? this.output.includes(this.ready) : listening) resolve();
       };
       child.stdout.on('data', read);
       child.stderr.on('data', read);

@@ -8,8 +8,15 @@ use crate::{
 };
 
 /// The examples that the tests start.
-const EXAMPLES: [&str; 5] =
-    ["brand_influencer", "connections", "custom_contract", "direct_messages", "tutor_bookings"];
+const EXAMPLES: [&str; 7] = [
+    "brand_influencer",
+    "chat_service",
+    "connections",
+    "custom_contract",
+    "direct_messages",
+    "gateway",
+    "tutor_bookings",
+];
 /// A program that the tests need, and Debian's package of it.
 const TOOLS: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
 
