@@ -19,9 +19,11 @@ const conversation = () => id(at('conversation').value);
 function show(text, kind = '') {
   const entry = document.createElement('li');
   const time = document.createElement('time');
+  const said = document.createElement('span');
   time.textContent = new Date().toLocaleTimeString();
+  said.textContent = text;
   entry.className = kind;
-  entry.append(time, text);
+  entry.append(time, said);
   at('log').append(entry);
   while (at('log').children.length > ENTRIES) at('log').firstChild.remove();
   entry.scrollIntoView({ block: 'nearest' });

@@ -30,9 +30,11 @@ async function connect(user, to = server) {
 }
 
 async function join(page, conversation) {
+  const joined = said(page, `joined-conversation {"conversationId":${conversation},"success":true}`);
+  const before = await joined.count();
   await page.getByLabel('Conversation ID').fill(conversation);
   await button(page, 'Join').click();
-  await said(page, `joined-conversation {"conversationId":${conversation},"success":true}`).waitFor();
+  await eventually(() => joined.count(), before + 1);
 }
 
 async function converse(to) {
@@ -52,7 +54,7 @@ async function converse(to) {
   await ann.getByText('2 typing…').waitFor();
   await button(bob, 'Send').click();
   for (const page of [ann, bob]) {
-    await eventually(() => page.locator('#log .message').allTextContents().then((all) => all.map((it) => it.replace(/^[\d:]+/, ''))), ['2: Hello <b>Ann</b>']);
+    await eventually(() => page.locator('#log .message span').allTextContents(), ['2: Hello <b>Ann</b>']);
   }
   await said(bob, 'message-sent').waitFor();
   await eventually(() => ann.locator('#typing').textContent(), '');
