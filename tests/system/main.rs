@@ -8,6 +8,7 @@ mod bus;
 mod devices;
 mod drain;
 mod durability;
+mod edge;
 mod floods;
 mod hooks;
 mod intruders;
