@@ -155,9 +155,11 @@ async fn what_has_no_key_is_asked_once_and_fails_as_something_to_try_again() {
 #[tokio::test]
 async fn while_nobody_answers_calls_fail_and_what_they_asked_is_never_done() {
     let deadline = Duration::from_secs(1);
-    let world = World::with_deadline(deadline).await;
+    let mut world = World::with_deadline(deadline).await;
     let began = Instant::now();
-    assert!(world.append(Some("late")).await.unwrap().unwrap_err().is_retryable());
+    let late = world.append(Some("late"));
+    let question = world.die_with_question().await;
+    assert!(late.await.unwrap().unwrap_err().is_retryable());
     assert!(began.elapsed() >= deadline, "{:?}", began.elapsed());
     assert!(began.elapsed() < 2 * deadline, "{:?}", began.elapsed());
     let began = Instant::now();
@@ -166,6 +168,8 @@ async fn while_nobody_answers_calls_fail_and_what_they_asked_is_never_done() {
     }
     assert!(began.elapsed() < deadline, "at once: {:?}", began.elapsed());
 
+    // Still there when somebody comes who would carry it out.
+    let () = world.raw.lpush(&world.requests, question).await.unwrap();
     let serving = world.serve();
     soon("it answers again", || async { world.remote.ping().await.is_ok() }).await;
     assert!(matches!(world.append(Some("k")).await.unwrap(), Ok(Appended::Fresh(_))));
