@@ -3,12 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use parlor::{
+    Chat,
+    backends::MemoryStore,
+    model::NewGroup,
     postgres::PostgresStore,
     redis::{RedisBackends, RedisConfig},
+    store::Appended,
 };
 use parlor_test_services::{postgres, redis};
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -89,4 +93,35 @@ async fn while_services_come_and_go_every_send_is_stored_once_and_in_order() {
     let history = edge.nodes[1].rest("bob").history(id).await;
     let bodies: Vec<_> = history.iter().map(|it| it["body"].clone()).collect();
     assert_eq!(bodies, (0..150).map(|at| json!(at.to_string())).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_told_to_stop_finishes_what_it_has_taken() {
+    let config = RedisConfig::new().prefix(format!("edge-{}", Uuid::new_v4()));
+    let config = config.store_deadline(Duration::from_secs(20));
+    let redis = RedisBackends::open_with(redis().url(), config).await.unwrap();
+    let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = redis.store_server(Arc::new(store.clone()));
+    let mut serving = tokio::spawn(server.run(async move { drop(stopped.await) }));
+
+    let remote = redis.remote_store();
+    let chat = Chat::builder(remote.clone()).build().await.unwrap();
+    let ann = chat.as_user(identity("ann"));
+    let id = ann.create_group(NewGroup::new("Group", [])).await.unwrap().conversation.id;
+    store.lock(Locked { for_long: [id].into(), ..Locked::default() });
+    let append = chat.compose(Some(user("ann")), id, keyed("hello", "k")).unwrap();
+    let asked = Arc::clone(&remote);
+    let mut appending = Box::pin(async move { asked.append(vec![append]).await.remove(0) });
+    assert!(futures::poll!(&mut appending).is_pending());
+    let appending = tokio::spawn(appending);
+    // Questions are taken in turn: when this one is answered, the one before it was taken.
+    remote.ping().await.unwrap();
+
+    stop.send(()).unwrap();
+    let ends = timeout(Duration::from_secs(2), &mut serving).await;
+    assert!(ends.is_err(), "it waits for what it has taken");
+    store.lock(Locked::default());
+    assert!(matches!(appending.await.unwrap(), Ok(Appended::Fresh(_))));
+    serving.await.unwrap();
 }
