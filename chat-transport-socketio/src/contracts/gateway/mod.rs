@@ -33,15 +33,14 @@ const NOT_YOU: &str = "is not yours: you act as the user of your token";
 /// `/conversations` and `/messages`.
 ///
 /// Ids are numbers. Messages come to sockets that have joined their conversation. Every event is answered within
-/// 4.5 s, so that a gateway whose chat service cannot be reached
-/// (`RedisBackends::remote_store`) is never silent.
+/// 4.5 s, so that a gateway whose chat service cannot be reached (`RedisBackends::remote_store`) is never silent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gateway {
     takes_query_users: bool,
 }
 
 impl Gateway {
-    /// Before a [`Gateway::takes_query_users`] the token of a user id in the query.
+    /// What stands before the user's id in a token that was made of the query ([`Gateway::takes_query_users`]).
     pub const QUERY_USER: &str = "user:";
 
     /// Knows users by their tokens alone.
