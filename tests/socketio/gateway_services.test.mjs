@@ -10,8 +10,8 @@ const namespace = '/chat';
 /** Within this every event is answered, whatever dies. */
 const DEADLINE = 5000;
 
-let gateways;
-let services;
+let gateways = [];
+let services = [];
 let env;
 
 const startService = () => Server.start('chat_service', env, 'answers over');
