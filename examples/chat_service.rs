@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use self::contract::{Fault, Settings};
 
 #[path = "contract/mod.rs"]
-#[expect(dead_code, reason = "examples share it, and each uses a part")]
 mod contract;
 
 #[tokio::main]

@@ -19,7 +19,6 @@ use parlor::{
 use self::contract::{Fault, Settings};
 
 #[path = "../contract/mod.rs"]
-#[expect(dead_code, reason = "examples share it, and each uses a part")]
 mod contract;
 mod page;
 mod query_users;
