@@ -48,10 +48,10 @@ impl PostgresStore {
     /// Connects by URL, and brings the schema up to date unless the configuration says otherwise.
     ///
     /// # Errors
-    /// [`BackendErrorKind::Configuration`] for a URL or a schema name that cannot be used, when the server refuses the
+    /// [`Configuration`](parlor_core::BackendErrorKind::Configuration) for a URL or a schema name that cannot be used, when the server refuses the
     /// role or knows no such database, and when the schema is missing and the role may not create it;
-    /// [`BackendErrorKind::Unavailable`] when the server does not answer;
-    /// [`BackendErrorKind::Corrupt`] when the schema was written by a newer release.
+    /// [`Unavailable`](parlor_core::BackendErrorKind::Unavailable) when the server does not answer;
+    /// [`Corrupt`](parlor_core::BackendErrorKind::Corrupt) when the schema was written by a newer release.
     pub async fn connect_with(
         url: impl AsRef<str>,
         config: PostgresConfig,
