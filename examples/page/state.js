@@ -155,6 +155,8 @@ function applyChanges(state, changes) {
   const conversation = state.conversations.get(changes.conversation_id);
   if (!conversation) return [{ need: 'conversation', id: changes.conversation_id }];
   if (changes.since_rev > conversation.rev) return [{ need: 'changes', id: conversation.id }];
+  // Read before what is here.
+  if (changes.through_rev < conversation.rev) return [];
   for (const message of changes.messages) putMessage(state, conversation, message);
   for (const message of changes.revised ?? []) replaceMessage(conversation, message);
   if (changes.conversation) putInfo(conversation, changes.conversation);

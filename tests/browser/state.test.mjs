@@ -66,6 +66,17 @@ test('changes fill a gap: new messages by seq, revised ones in place, and then l
   assert.equal(conversation.messages.length, 5);
 });
 
+test('changes that were read before what is here are dropped', () => {
+  const { state, conversation } = stateWith(3);
+  const old = {
+    type: 'changes', conversation_id: 'c', since_rev: 1, through_rev: 3,
+    messages: [], revised: [message(1, { body: 'before', changed_rev: 3 })],
+  };
+  assert.deepEqual(model.apply(state, old), []);
+  assert.equal(conversation.rev, 4);
+  assert.deepEqual(bodies(conversation), ['text 1', 'text 2', 'text 3']);
+});
+
 test('the rev moves only with the last page of changes', () => {
   const { state, conversation } = stateWith(1);
   const page = { type: 'changes', conversation_id: 'c', since_rev: 2, through_rev: 4 };

@@ -142,6 +142,10 @@ impl Copy {
             broken.rev_holes += 1;
             return false;
         }
+        if frame.through_rev.is_some_and(|through| through < self.rev) {
+            // Read before what is here.
+            return true;
+        }
         for message in frame.messages {
             self.take_new(message, broken);
         }
@@ -214,6 +218,21 @@ mod tests {
         assert_eq!(copy.messages[&2].text, crate::wire::Text::Deleted);
         let Broken { rev_holes, seq_holes, inversions, twice, reloads } = copies.broken;
         assert_eq!((rev_holes, seq_holes, inversions, twice, reloads), (0, 0, 0, 0, 0));
+    }
+
+    #[test]
+    fn changes_that_were_read_before_what_is_here_are_dropped() {
+        let mut copies = Copies::default();
+        for frame in [sent(1, 1), sent(2, 2), sent(3, 3)] {
+            assert!(apply(&mut copies, &frame));
+        }
+        let mut before = sent(1, 1)["message"].clone();
+        before["body"] = "before".into();
+        let changes = json!({"type": "changes", "conversation_id": ID, "since_rev": 1,
+            "through_rev": 2, "messages": [], "revised": [before]});
+        assert!(apply(&mut copies, &changes));
+        assert_eq!(copy(&copies).rev, 3);
+        assert_eq!(copy(&copies).messages[&1].text, crate::wire::Text::of("hi"));
     }
 
     #[test]

@@ -139,6 +139,10 @@ impl Follower {
         let copy = self.conversations.entry(id_of(event).unwrap()).or_default();
         let since = event["since_rev"].as_u64().unwrap();
         assert!(since <= copy.rev, "changes since {since} for a client that has {}", copy.rev);
+        if event["through_rev"].as_u64().unwrap() < copy.rev {
+            // Read before what is here.
+            return;
+        }
         let mut last = 0;
         for message in event["messages"].as_array().unwrap() {
             let seq = message["seq"].as_u64().unwrap();

@@ -442,6 +442,13 @@ impl Replay<'_> {
                     }
                     *through = change.rev;
                 }
+                if let Event::Session(SessionEvent::Changes(changes)) = &*outgoing.event {
+                    // A hole that the room filled from the store earlier than what was replayed since.
+                    let through = self.through.get(&changes.conversation_id);
+                    if through.is_some_and(|through| changes.through_rev <= *through) {
+                        continue;
+                    }
+                }
                 if !self.connection.outbox.replay(outgoing).await {
                     return Ok(());
                 }
