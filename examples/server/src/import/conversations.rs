@@ -28,7 +28,7 @@ pub(super) async fn import(source: &mut Source, target: &Target) -> Result<Repor
     loop {
         let page = source.conversations().await?;
         if page.is_empty() {
-            return Ok(report);
+            return Ok(report.finish());
         }
         let mut new = Vec::with_capacity(page.len());
         for row in page {

@@ -87,7 +87,7 @@ pub(super) async fn import(source: &mut Source, target: &Target) -> Result<Repor
         println!("messages: the source does not say what was read; all count as read");
     }
     advance(target, cursors).await?;
-    Ok(report)
+    Ok(report.finish())
 }
 
 /// The conversation of a row, as the first pass left it: two of one pair in the source are one.

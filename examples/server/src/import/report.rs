@@ -19,6 +19,7 @@ pub(super) struct Report {
     present: u64,
     skipped: BTreeMap<String, Skipped>,
     since: Instant,
+    took: Duration,
     last_line: Instant,
 }
 
@@ -34,7 +35,8 @@ impl Report {
         println!("{what}: {total} to read");
         let now = Instant::now();
         let skipped = BTreeMap::new();
-        Self { what, total, imported: 0, present: 0, skipped, since: now, last_line: now }
+        let took = Duration::ZERO;
+        Self { what, total, imported: 0, present: 0, skipped, since: now, took, last_line: now }
     }
 
     /// A row was stored now.
@@ -68,6 +70,12 @@ impl Report {
         println!("{}: {seen} of {} ({percent} %), {speed:.0} a second", self.what, self.total);
     }
 
+    /// The pass is over: it took as long as until now.
+    pub(super) fn finish(mut self) -> Self {
+        self.took = self.since.elapsed();
+        self
+    }
+
     /// Whether every row of the source was seen.
     pub(super) fn adds_up(&self) -> bool {
         self.seen() == self.total
@@ -90,7 +98,7 @@ impl Report {
             self.imported,
             self.present,
             self.all_skipped(),
-            self.since.elapsed().as_secs_f64()
+            self.took.as_secs_f64()
         );
         for (reason, Skipped { count, named }) in &self.skipped {
             println!("{} skipped, {reason}: {count} (such as {})", self.what, named.join(", "));
