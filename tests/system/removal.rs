@@ -137,9 +137,14 @@ async fn nothing_of_a_removed_member_is_stored_after_the_removal() {
     for _ in 0..20 {
         ann.until_type("message.sent").await;
     }
-    chat.as_user(identity("ann")).remove_member(id, user("bob")).await.unwrap();
-    let acknowledged = flood.await.unwrap();
-    let removal = ann.until_type("members.changed").await["rev"].as_u64().unwrap();
+    let remover = chat.as_user(identity("ann"));
+    let removing = async {
+        remover.remove_member(id, user("bob")).await.unwrap();
+        flood.await.unwrap()
+    };
+    // Ann goes on reading meanwhile: the flood is more than waits for anybody.
+    let (acknowledged, changed) = tokio::join!(removing, ann.until_type("members.changed"));
+    let removal = changed["rev"].as_u64().unwrap();
     assert!(acknowledged.iter().all(|rev| *rev < removal));
     chat.as_user(identity("ann")).send(id, text("end")).await.unwrap();
     let last = ann.until_type("message.sent").await;
