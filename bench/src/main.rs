@@ -1,94 +1,105 @@
-//! Measures parlor over real sockets and real files. Every program ends by itself and leaves nothing behind.
+//! Compares parlor with what a team would pick instead: the same work, on one machine, in one run, over real sockets and
+//! on a real database. It ends by itself and leaves nothing but its results.
 
-mod clients;
-mod database;
-mod direct;
-mod fill;
-mod group;
-mod history;
-mod idle;
-mod peer;
-mod proc;
-mod server;
-mod socket;
-mod stats;
+mod child;
+mod compare;
+mod load;
+mod measure;
+mod report;
+mod scenarios;
+mod systems;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use parlor::model::ConversationId;
+use tokio::runtime::{Builder, Runtime};
+
+use scenarios::{Plan, Scenario};
+use systems::{Settings, System};
 
 /// Whatever goes wrong ends the program and is shown.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Compares parlor with what a team would pick instead, and writes tables and plots
 #[derive(Parser)]
-#[command(name = "bench", about = "Measures parlor over real sockets and real files")]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Cli {
+    /// Small and short: shows that all works, in a few minutes, and writes no results
+    #[arg(long)]
+    quick: bool,
+    /// These scenarios alone, parted by commas
+    #[arg(long, value_name = "SCENARIO", value_delimiter = ',', value_parser = scenario)]
+    only: Vec<Scenario>,
+    /// These systems alone, parted by commas
+    #[arg(long, value_name = "SYSTEM", value_delimiter = ',', value_parser = system)]
+    systems: Vec<System>,
+    /// Runs of each system, in turn with the others
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Seconds of each measurement that goes on for a time
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Pages of a conversation of 10,000,000 messages too
+    #[arg(long)]
+    huge: bool,
+    /// Database connections of each peer
+    #[arg(long, default_value_t = 16)]
+    connections: u32,
+    /// Batches that parlor commits at once; as the store says by default
+    #[arg(long)]
+    lanes: Option<usize>,
+    /// Name the servers' processes, for a profiler
+    #[arg(long)]
+    show_server: bool,
+    /// Where the results go; `bench/results` by default
+    #[arg(long)]
+    results: Option<PathBuf>,
     #[command(subcommand)]
-    program: Program,
+    role: Option<Role>,
 }
 
 #[derive(Subcommand)]
-enum Program {
-    /// Memory and CPU of a server with many idle connections, each a user of its own
-    Idle(idle::Options),
-    /// Time of a page of history in a short and a long conversation
-    History(history::Options),
-    /// Durable direct messages a second over sockets, acknowledged after their commit
-    Direct(direct::Options),
-    /// Deliveries a second in one large group, everybody connected to one server
-    Group(group::Options),
-    /// The server process of the other programs
+enum Role {
+    /// parlor's server
     #[command(hide = true)]
     Serve {
         database: String,
-        /// Let users send and ask as fast as they can
-        #[arg(long)]
-        lift_quotas: bool,
-        /// Batches committed at once
         #[arg(long)]
         lanes: Option<usize>,
+        #[arg(long)]
+        redis: Option<String>,
     },
-    /// The client process of `idle`
+    /// The load generator
     #[command(hide = true)]
-    IdleClients { server: SocketAddr, connections: usize },
-    /// The client process of `direct`
-    #[command(hide = true)]
-    DirectClients {
-        server: SocketAddr,
-        #[command(flatten)]
-        load: direct::Load,
-        conversations: Vec<ConversationId>,
-    },
-    /// The client process of `group`
-    #[command(hide = true)]
-    GroupClients {
-        server: SocketAddr,
-        conversation: ConversationId,
-        #[command(flatten)]
-        load: group::Load,
-    },
+    Load,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let done = match Cli::parse().program {
-        Program::Idle(options) => idle::run(options).await,
-        Program::History(options) => history::run(options).await,
-        Program::Direct(options) => direct::run(options).await,
-        Program::Group(options) => group::run(options).await,
-        Program::Serve { database, lift_quotas, lanes } => {
-            server::run(&database, lift_quotas, lanes).await
+fn scenario(name: &str) -> std::result::Result<Scenario, String> {
+    let names = Scenario::ALL.map(Scenario::name).join(", ");
+    let found = Scenario::ALL.into_iter().find(|scenario| scenario.name() == name);
+    found.ok_or(format!("one of {names}"))
+}
+
+fn system(name: &str) -> std::result::Result<System, String> {
+    let names = System::ALL.map(System::name).join(", ");
+    let found = System::ALL.into_iter().find(|system| system.name() == name);
+    found.ok_or(format!("one of {names}"))
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse() {
+        Cli { role: Some(Role::Serve { database, lanes, redis }), .. } => {
+            Runtime::new().map_err(Into::into).and_then(|all| {
+                all.block_on(systems::serve_parlor(&database, lanes, redis.as_deref()))
+            })
         }
-        Program::IdleClients { server, connections } => {
-            clients::idle::run(server, connections).await
-        }
-        Program::DirectClients { server, load, conversations } => {
-            clients::direct::run(server, load, conversations).await
-        }
-        Program::GroupClients { server, conversation, load } => {
-            clients::group::run(server, conversation, load).await
-        }
+        // One thread: it must leave the machine to the server.
+        Cli { role: Some(Role::Load), .. } => Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Into::into)
+            .and_then(|one| one.block_on(load::run())),
+        cli => Runtime::new().map_err(Into::into).and_then(|all| all.block_on(compare(cli))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -97,4 +108,28 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+async fn compare(cli: Cli) -> Result<()> {
+    let plan = if cli.quick { Plan::quick() } else { Plan::full(cli.seconds, cli.huge) };
+    let all =
+        |chosen: Vec<Scenario>| if chosen.is_empty() { Scenario::ALL.to_vec() } else { chosen };
+    let systems = if cli.systems.is_empty() { System::ALL.to_vec() } else { cli.systems };
+    let results = match (cli.results, cli.quick) {
+        (Some(folder), _) => Some(folder),
+        (None, true) => None,
+        (None, false) => Some(report::folder()),
+    };
+    let comparison = compare::Comparison {
+        scenarios: all(cli.only),
+        systems,
+        runs: if cli.quick { 1 } else { cli.runs.max(1) },
+        plan,
+        settings: Settings {
+            connections: cli.connections,
+            lanes: cli.lanes,
+            show: cli.show_server,
+        },
+    };
+    compare::run(comparison, results.as_deref()).await
 }

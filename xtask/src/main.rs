@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod browser;
 mod deps;
 mod faults;
@@ -22,6 +23,7 @@ Commands:
     --only STEP,...  runs these steps alone
   faults             checks on three real nodes that nothing is lost while parts fail
     --help           lists its options; 10 minutes and 2,000 clients unless they say otherwise
+  bench OPTION...      compares parlor with its peers; `cargo xtask bench --help` lists the options
   msrv               checks the claimed minimum Rust version, with that toolchain if it is installed
   help               prints this";
 
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
             Err(reason) => return usage(&reason),
         },
         ["faults", options @ ..] => faults::check(options),
+        ["bench", options @ ..] => bench::run(options),
         ["msrv"] => deps::msrv(),
         ["help" | "--help" | "-h"] => {
             println!("{HELP}\n\nSteps of the test:\n{}", test::list());

@@ -1,0 +1,39 @@
+//! A chat server written by hand to be fast: socketioxide, sqlx, one prepared statement a message. It is told by
+//! its environment where the database is and which secret signs tokens, says where it listens, and ends with its
+//! standard input.
+
+mod database;
+mod lanes;
+mod session;
+
+use std::{env, error::Error, future::IntoFuture, sync::Arc};
+
+use socketioxide::{SocketIo, TransportType};
+use tokio::{io::AsyncReadExt, net::TcpListener};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let url = env::var("DATABASE_URL")?;
+    let connections: u32 = env::var("DATABASE_CONNECTIONS")?.parse()?;
+    let (layer, io) = SocketIo::builder()
+        .transports([TransportType::Websocket])
+        .ws_read_buffer_size(4096)
+        .max_buffer_size(1024)
+        .build_layer();
+    let app = Arc::new(session::App::new(
+        &env::var("JWT_SECRET")?,
+        database::Database::open(&url, connections).await?,
+        lanes::Lanes::start(&url, connections, &io).await?,
+    ));
+    session::serve(&io, app);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let mut stdin = tokio::io::stdin();
+    tokio::select! {
+        served = axum::serve(listener, axum::Router::new().layer(layer)).into_future() => served?,
+        _ = stdin.read_u8() => {}
+    }
+    Ok(())
+}

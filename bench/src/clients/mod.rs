@@ -1,5 +1,0 @@
-//! The client processes.
-
-pub(crate) mod direct;
-pub(crate) mod group;
-pub(crate) mod idle;
