@@ -159,7 +159,7 @@ async fn histories(data: &Data<'_>, plan: &Plan) -> Result<Vec<Case>> {
         let before =
             Page::Before { user, conversation: long.conversation, from: long.from, to: long.to };
         for (name, page) in [("latest", latest), ("before a random one", before)] {
-            cases.push(Case::of(format!("{name} of {count}"), read(page, plan)));
+            cases.push(Case::of(format!("{name} of {}", thousands(count)), read(page, plan)));
         }
     }
     Ok(cases)
@@ -178,10 +178,17 @@ async fn lists(data: &Data<'_>, plan: &Plan) -> Result<Vec<Case>> {
     let ids = data.directs(&pairs).await?;
     let senders = pairs.iter().map(|(_, peer)| *peer);
     data.messages(&ids.into_iter().zip(senders).collect::<Vec<_>>(), UNREAD).await?;
-    let case = |(&user, count): (&usize, &usize)| {
-        Case::of(format!("of {count}"), read(Page::Conversations { user }, plan))
+    let case = |(&user, &count): (&usize, &usize)| {
+        Case::of(format!("of {}", thousands(count)), read(Page::Conversations { user }, plan))
     };
     Ok(readers.iter().zip(&plan.lists).map(case).collect())
+}
+
+/// With a comma before each third digit.
+fn thousands(count: usize) -> String {
+    let digits = count.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    groups.collect::<Vec<_>>().join(",")
 }
 
 fn read(page: Page, plan: &Plan) -> Work {

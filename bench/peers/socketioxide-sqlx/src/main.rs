@@ -8,6 +8,7 @@ mod session;
 
 use std::{env, error::Error, future::IntoFuture, sync::Arc};
 
+use axum::serve::ListenerExt;
 use socketioxide::{SocketIo, TransportType};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
@@ -30,6 +31,7 @@ async fn main() -> Result<()> {
     session::serve(&io, app);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let mut stdin = tokio::io::stdin();
     tokio::select! {
         served = axum::serve(listener, axum::Router::new().layer(layer)).into_future() => served?,
