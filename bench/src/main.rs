@@ -48,6 +48,9 @@ struct Cli {
     /// Batches that parlor commits at once; as the store says by default
     #[arg(long)]
     lanes: Option<usize>,
+    /// Messages that parlor commits together at most; 512 by default
+    #[arg(long)]
+    batch: Option<usize>,
     /// Name the servers' processes, for a profiler
     #[arg(long)]
     show_server: bool,
@@ -66,6 +69,8 @@ enum Role {
         database: String,
         #[arg(long)]
         lanes: Option<usize>,
+        #[arg(long)]
+        batch: Option<usize>,
         #[arg(long)]
         redis: Option<String>,
     },
@@ -88,10 +93,9 @@ fn system(name: &str) -> std::result::Result<System, String> {
 
 fn main() -> ExitCode {
     let done = match Cli::parse() {
-        Cli { role: Some(Role::Serve { database, lanes, redis }), .. } => {
-            Runtime::new().map_err(Into::into).and_then(|all| {
-                all.block_on(systems::serve_parlor(&database, lanes, redis.as_deref()))
-            })
+        Cli { role: Some(Role::Serve { database, lanes, batch, redis }), .. } => {
+            let serve = systems::serve_parlor(&database, lanes, batch, redis.as_deref());
+            Runtime::new().map_err(Into::into).and_then(|all| all.block_on(serve))
         }
         // One thread: it must leave the machine to the server.
         Cli { role: Some(Role::Load), .. } => Builder::new_current_thread()
@@ -128,6 +132,7 @@ async fn compare(cli: Cli) -> Result<()> {
         settings: Settings {
             connections: cli.connections,
             lanes: cli.lanes,
+            batch: cli.batch,
             show: cli.show_server,
         },
     };

@@ -39,7 +39,7 @@ async function main() {
   });
   const online = new Map();
   io.on('connection', (socket) => serve(io, database, online, socket));
-  http.listen(0, '127.0.0.1', 1024, () => console.log(`127.0.0.1:${http.address().port}`));
+  http.listen(0, '127.0.0.1', 4096, () => console.log(`127.0.0.1:${http.address().port}`));
   process.stdin.on('end', () => process.exit(0)).resume();
 }
 

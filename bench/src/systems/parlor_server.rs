@@ -4,9 +4,12 @@ use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use parlor::{Chat, auth::DevTokens, model::UserId, redis::RedisBackends, traits::Quota};
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpSocket},
+};
 
-use super::database::{self, Opened};
+use super::database;
 use crate::Result;
 
 /// Where the transport is nested.
@@ -17,10 +20,27 @@ const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Add
 pub(super) const SECRET: &str = "parlor-bench-parlor-bench-parlor-bench";
 
 /// Serves until standard input ends, which it also does when the parent dies.
-pub(crate) async fn run(database: &str, lanes: Option<usize>, redis: Option<&str>) -> Result<()> {
+pub(crate) async fn run(
+    database: &str,
+    lanes: Option<usize>,
+    batch: Option<usize>,
+    redis: Option<&str>,
+) -> Result<()> {
     let opened = database::open(database).await?;
-    let chat = chat(&opened, lanes, redis).await?;
-    let listener = TcpListener::bind(LOCAL).await?;
+    let mut chat = Chat::builder(Arc::clone(&opened.store)).authenticator(Arc::new(tokens()?));
+    if let Some(redis) = redis {
+        let redis = RedisBackends::open(redis).await?;
+        chat = chat.bus(redis.bus()).presence(redis.presence());
+    }
+    // The defaults but for the quotas, which are lifted, and what an experiment sets.
+    let chat = chat.configure(|config| {
+        let lifted = Quota::new(u32::MAX, u32::MAX);
+        (config.sends, config.commands, config.connects) = (lifted, lifted, lifted);
+        config.lanes = lanes;
+        config.batch = batch.unwrap_or(config.batch);
+    });
+    let chat = chat.build().await?;
+    let listener = listen()?;
     println!("{}", listener.local_addr()?);
     let app = Router::new().nest(PATH, parlor::axum::router(chat.clone()));
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -35,19 +55,11 @@ pub(crate) async fn run(database: &str, lanes: Option<usize>, redis: Option<&str
     Ok(())
 }
 
-/// An engine on a store, with default settings but for the quotas, which are lifted.
-async fn chat(opened: &Opened, lanes: Option<usize>, redis: Option<&str>) -> Result<Chat> {
-    let mut chat = Chat::builder(Arc::clone(&opened.store)).authenticator(Arc::new(tokens()?));
-    if let Some(redis) = redis {
-        let redis = RedisBackends::open(redis).await?;
-        chat = chat.bus(redis.bus()).presence(redis.presence());
-    }
-    let chat = chat.configure(|config| {
-        config.lanes = lanes;
-        let lifted = Quota::new(u32::MAX, u32::MAX);
-        (config.sends, config.commands, config.connects) = (lifted, lifted, lifted);
-    });
-    Ok(chat.build().await?)
+/// Listens with room for a storm of connects: the usual 128 that may wait to be accepted are not enough.
+fn listen() -> Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(LOCAL)?;
+    Ok(socket.listen(4096)?)
 }
 
 fn tokens() -> Result<DevTokens> {

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) connections: u32,
     /// Batches that parlor commits at once; as the store says by default.
     pub(crate) lanes: Option<usize>,
+    /// Messages that parlor commits together at most; as its configuration says by default.
+    pub(crate) batch: Option<usize>,
     /// Whether to name the server's process, for a profiler.
     pub(crate) show: bool,
 }
@@ -88,6 +90,7 @@ fn command(
             let mut command = Command::new(own);
             command.args(["serve", database.url()]);
             command.args(settings.lanes.map(|lanes| format!("--lanes={lanes}")));
+            command.args(settings.batch.map(|batch| format!("--batch={batch}")));
             command.args(redis.map(|redis| format!("--redis={redis}")));
             command
         }

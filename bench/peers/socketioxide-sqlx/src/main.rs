@@ -6,11 +6,11 @@ mod database;
 mod lanes;
 mod session;
 
-use std::{env, error::Error, future::IntoFuture, sync::Arc};
+use std::{env, error::Error, future::IntoFuture, net::SocketAddr, sync::Arc};
 
 use axum::serve::ListenerExt;
 use socketioxide::{SocketIo, TransportType};
-use tokio::{io::AsyncReadExt, net::TcpListener};
+use tokio::{io::AsyncReadExt, net::TcpSocket};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -29,7 +29,10 @@ async fn main() -> Result<()> {
         lanes::Lanes::start(&url, connections, &io).await?,
     ));
     session::serve(&io, app);
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // Room for a storm of connects: the usual 128 that may wait to be accepted are not enough.
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let listener = socket.listen(4096)?;
     println!("{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let mut stdin = tokio::io::stdin();
