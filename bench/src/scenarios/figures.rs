@@ -49,7 +49,7 @@ impl Figure {
     pub(crate) fn more_is_better(self) -> Option<bool> {
         match self {
             Self::Rate => Some(true),
-            Self::Retries | Self::Disordered | Self::LoadCpu => None,
+            Self::IdleCpu | Self::Retries | Self::Disordered | Self::LoadCpu => None,
             _ => Some(false),
         }
     }
