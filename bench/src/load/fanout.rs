@@ -36,7 +36,7 @@ pub(crate) struct Load {
     pub(crate) members: usize,
     /// The first of them send.
     pub(crate) senders: usize,
-    /// Messages that have not yet reached everybody; a further one waits.
+    /// Messages that have not yet reached everybody; a further one waits. Each sender has its share of them.
     pub(crate) window: u64,
     pub(crate) span: Span,
 }
@@ -46,6 +46,8 @@ struct Group {
     conversation: String,
     members: u64,
     window: u64,
+    /// Messages of one sender that wait for their acknowledgement.
+    share: u64,
     /// Messages handed to the server.
     sent: AtomicU64,
     /// Messages taken, counted for each member.
@@ -103,6 +105,11 @@ pub(crate) async fn run(dialect: Dialect, server: SocketAddr, load: Load) -> Res
         conversation: load.conversation,
         members: load.members as u64,
         window: load.window,
+        share: match dialect {
+            // It acknowledges nothing.
+            Dialect::Floor => u64::MAX,
+            _ => load.window.div_ceil(load.senders as u64),
+        },
         sent: AtomicU64::new(0),
         delivered: AtomicU64::new(0),
         measuring: AtomicBool::new(false),
@@ -171,7 +178,7 @@ async fn member(
     let mut may_send = sends;
     while !(group.complete() && (answered == sent || dialect == Dialect::Floor)) {
         let incoming = tokio::select! {
-            turn = group.turn(), if may_send => {
+            turn = group.turn(), if may_send && sent - answered < group.share => {
                 may_send = turn;
                 if turn {
                     sent += 1;

@@ -92,6 +92,9 @@ pub(crate) async fn check(store: &dyn Store, acknowledged: &[Acknowledged]) -> R
     const PAGE: usize = 1000;
     let mut expected: BTreeMap<&str, BTreeMap<usize, u64>> = BTreeMap::new();
     for Acknowledged { conversation, sender, count } in acknowledged {
+        if *count == 0 {
+            continue;
+        }
         expected.entry(conversation).or_default().insert(*sender, *count);
     }
     for (conversation, expected) in expected {
