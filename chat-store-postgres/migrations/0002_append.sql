@@ -33,6 +33,9 @@ SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
+-- Planned once for a connection: to plan for a batch of one takes longer than to store it. So each statement is
+-- written in such a way that one index alone serves it, also while the tables are empty and all seem equally cheap.
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -77,9 +80,9 @@ BEGIN
                 WHEN held[a.room] IS NULL THEN CASE WHEN skip_locked THEN 5 ELSE 2 END
                 WHEN a.sender IS NOT NULL AND m.user_id IS NULL THEN 2
                 WHEN k.number IS NOT NULL THEN CASE WHEN k.content_hash = a.hash THEN 1 ELSE 3 END
-                WHEN a.reply_to IS NOT NULL AND NOT EXISTS (
-                    SELECT 1 FROM parlor.messages t WHERE t.id = a.reply_to AND t.conversation = held[a.room]
-                ) THEN 4
+                WHEN a.reply_to IS NOT NULL AND (
+                    SELECT t.conversation FROM parlor.messages t WHERE t.id = a.reply_to
+                ) IS DISTINCT FROM held[a.room] THEN 4
                 ELSE 0
             END)::smallint AS outcome
         FROM unnest(in_room, in_id, in_sender, in_client_id, in_hash, in_kind, in_body, in_reply_to, in_mentions,
@@ -87,8 +90,14 @@ BEGIN
             WITH ORDINALITY AS a (room, id, sender, client_id, hash, kind, body, reply_to, mentions,
                 attachments, metadata, created_at, place)
         LEFT JOIN parlor.members m ON m.conversation = held[a.room] AND m.user_id = a.sender
-        LEFT JOIN parlor.messages k ON k.conversation = held[a.room] AND k.client_id = a.client_id
-            AND coalesce(k.sender_id, '') = coalesce(a.sender, '')
+        LEFT JOIN LATERAL (
+            SELECT m.number, m.content_hash, m.conversation, m.client_id, coalesce(m.sender_id, '') AS sender
+            FROM parlor.messages m
+            WHERE m.client_id IS NOT NULL
+                AND (m.conversation, m.client_id, coalesce(m.sender_id, ''))
+                    >= (held[a.room], a.client_id, coalesce(a.sender, ''))
+            ORDER BY m.conversation, m.client_id, coalesce(m.sender_id, '') LIMIT 1
+        ) k ON k.conversation = held[a.room] AND k.client_id = a.client_id AND k.sender = coalesce(a.sender, '')
     ), placed AS MATERIALIZED (
         SELECT j.*, row_number() OVER (PARTITION BY j.conversation ORDER BY j.place) AS nth
         FROM judged j WHERE j.outcome = 0
