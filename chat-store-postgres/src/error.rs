@@ -37,8 +37,8 @@ impl Fault {
         Self::new(BackendErrorKind::Configuration, source)
     }
 
-    /// A write did not come to its end: its runtime shuts down, or it panicked.
-    pub(crate) fn interrupted(error: tokio::task::JoinError) -> Self {
+    /// A call did not come to its end: its runtime shuts down, or it panicked.
+    pub(crate) fn interrupted(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         // How far it came nobody knows.
         Self::new(BackendErrorKind::Unavailable, error)
     }
@@ -75,6 +75,11 @@ impl Fault {
     /// The server did not answer in time; what it did nobody knows.
     pub(crate) fn silent() -> Self {
         Self::new(BackendErrorKind::Unavailable, "the server does not answer")
+    }
+
+    /// Of several questions one may be at fault, by what it asks or what is stored for it.
+    pub(crate) fn is_of_one(&self) -> bool {
+        self.of_data || self.kind == BackendErrorKind::Corrupt
     }
 
     /// One of the rows cannot be stored; others can.

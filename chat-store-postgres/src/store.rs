@@ -26,13 +26,26 @@ use crate::{
     conversations, cursors,
     database::Database,
     error::Fault,
-    history, lists, private, revise, unread,
+    gather::Gather,
+    history,
+    lists::{self, ListAsked},
+    memberships::{self, MembershipsAsked, PeersAsked},
+    private, revise, unread,
 };
 
 /// Chat in a PostgreSQL database, shared by as many nodes as open it. Clones share the pool.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     database: Database,
+    gathers: Gathers,
+}
+
+/// Reads that many devices ask for at once when they connect.
+#[derive(Debug, Clone)]
+struct Gathers {
+    memberships: Gather<MembershipsAsked, Vec<Membership>>,
+    lists: Gather<ListAsked, Vec<ConversationSummary>>,
+    direct_peers: Gather<PeersAsked, Vec<UserId>>,
 }
 
 impl PostgresStore {
@@ -126,7 +139,13 @@ impl PostgresStore {
 }
 
 fn opened(database: Result<Database, Fault>) -> Result<PostgresStore, BackendError> {
-    Ok(PostgresStore { database: database.map_err(|fault| fault.during("open"))? })
+    let database = database.map_err(|fault| fault.during("open"))?;
+    let gathers = Gathers {
+        memberships: Gather::new(|conn, asked| memberships::memberships(conn, asked).boxed()),
+        lists: Gather::new(|conn, asked| lists::lists(conn, asked).boxed()),
+        direct_peers: Gather::new(|conn, asked| memberships::direct_peers(conn, asked).boxed()),
+    };
+    Ok(PostgresStore { database, gathers })
 }
 
 fn unanswered() -> Fault {
@@ -207,10 +226,9 @@ impl ConversationStore for PostgresStore {
         after: Option<ConversationId>,
         limit: usize,
     ) -> Result<Vec<Membership>, BackendError> {
-        const NAME: &str = "memberships";
-        let mut held = self.acquire(NAME).await?;
-        let memberships = lists::memberships(&mut held.conn(), user, after, limit).await;
-        held.answer(NAME, memberships)
+        let asked = (user.clone(), after, limit);
+        let answer = self.gathers.memberships.ask(&self.database, asked).await;
+        answer.map_err(|fault| fault.during("memberships"))
     }
 
     async fn arrivals(
@@ -221,7 +239,7 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Vec<Arrival>, BackendError> {
         const NAME: &str = "arrivals";
         let mut held = self.acquire(NAME).await?;
-        let arrivals = lists::arrivals(&mut held.conn(), since, after.cloned(), limit).await;
+        let arrivals = memberships::arrivals(&mut held.conn(), since, after.cloned(), limit).await;
         held.answer(NAME, arrivals)
     }
 
@@ -230,10 +248,8 @@ impl ConversationStore for PostgresStore {
         user: &UserId,
         query: ListQuery,
     ) -> Result<Vec<ConversationSummary>, BackendError> {
-        const NAME: &str = "list";
-        let mut held = self.acquire(NAME).await?;
-        let outcome = lists::list(&mut held.conn(), user, query).await;
-        held.answer(NAME, outcome)
+        let answer = self.gathers.lists.ask(&self.database, (user.clone(), query)).await;
+        answer.map_err(|fault| fault.during("list"))
     }
 
     async fn summary(
@@ -283,21 +299,19 @@ impl ConversationStore for PostgresStore {
     ) -> Result<Vec<(ConversationId, u64)>, BackendError> {
         const NAME: &str = "heads";
         let mut held = self.acquire(NAME).await?;
-        let outcome = lists::heads(&mut held.conn(), ids).await;
+        let outcome = memberships::heads(&mut held.conn(), ids).await;
         held.answer(NAME, outcome)
     }
 
     async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        const NAME: &str = "direct_peers";
-        let mut held = self.acquire(NAME).await?;
-        let outcome = lists::direct_peers(&mut held.conn(), user, limit).await;
-        held.answer(NAME, outcome)
+        let answer = self.gathers.direct_peers.ask(&self.database, (user.clone(), limit)).await;
+        answer.map_err(|fault| fault.during("direct_peers"))
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {
         const NAME: &str = "sharing";
         let mut held = self.acquire(NAME).await?;
-        let outcome = lists::sharing(&mut held.conn(), user, others).await;
+        let outcome = memberships::sharing(&mut held.conn(), user, others).await;
         held.answer(NAME, outcome)
     }
 

@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgPool, query, query_scala
 use uuid::Uuid;
 
 use crate::{
-    PostgresStore, changes, conversations, cursors, eyes, history, lists, private, revise, unread,
+    PostgresStore, changes, conversations, cursors, eyes, history, lists, memberships, private,
+    revise, unread,
 };
 
 /// 20,000 conversations of 4 members each with 10 messages each; `ann` is in 1,000 of them.
@@ -65,11 +66,11 @@ fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
         ("list", &lists::LIST, "members_by_user"),
         ("summary", &lists::SUMMARY, "conversations_id_key"),
         ("last messages", &lists::LAST, "messages_pkey"),
-        ("memberships", lists::MEMBERSHIPS, "members_by_user"),
-        ("arrivals", lists::ARRIVALS, "members_by_arrival"),
-        ("heads", lists::HEADS, "conversations_id_key"),
-        ("direct peers", lists::DIRECT_PEERS, "members_by_user"),
-        ("sharing", lists::SHARING, "members_by_user"),
+        ("memberships", memberships::MEMBERSHIPS, "members_by_user"),
+        ("arrivals", memberships::ARRIVALS, "members_by_arrival"),
+        ("heads", memberships::HEADS, "conversations_id_key"),
+        ("direct peers", memberships::DIRECT_PEERS, "members_by_user"),
+        ("sharing", memberships::SHARING, "members_by_user"),
         ("unread counts", unread::COUNTS, "messages_pkey"),
         ("unread total", &unread::TOTAL, "members_by_user"),
         ("mine", &unread::MINE, "members_"),
@@ -109,10 +110,14 @@ async fn hot_queries_go_by_indexes() {
 /// The statements whose cost grows with one user's conversations, with values of a user who is in many.
 fn of_a_user() -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
-        ("list", &lists::LIST, "'ann', 1000, NULL, NULL, NULL, 50"),
-        ("memberships", lists::MEMBERSHIPS, "'ann', NULL, 1000"),
-        ("direct peers", lists::DIRECT_PEERS, "'ann', 1, 50"),
-        ("sharing", lists::SHARING, "'ann', ARRAY['user1', 'user2', 'nobody']"),
+        (
+            "list",
+            &lists::LIST,
+            "ARRAY['ann'], ARRAY[1000], ARRAY[NULL]::boolean[], ARRAY[NULL]::bigint[], ARRAY[NULL]::bigint[], ARRAY[50]",
+        ),
+        ("memberships", memberships::MEMBERSHIPS, "ARRAY['ann'], ARRAY[NULL]::uuid[], ARRAY[1000]"),
+        ("direct peers", memberships::DIRECT_PEERS, "ARRAY['ann'], ARRAY[50], 1"),
+        ("sharing", memberships::SHARING, "'ann', ARRAY['user1', 'user2', 'nobody']"),
         ("unread total", &unread::TOTAL, "'ann', 1000"),
     ]
 }

@@ -51,7 +51,8 @@ pub struct Config {
     pub replay_limit: u64,
     /// Conversations unknown to a device of which a resume tells; the rest are paged. Defaults to 100.
     pub unknown_limit: usize,
-    /// Resumes that read the store at once. Defaults to 32.
+    /// Resumes that read the store at once; a store may answer those that come together in one round trip.
+    /// Defaults to 128.
     pub concurrent_resumes: usize,
     /// Sends that share one commit at most. Defaults to 512.
     pub batch: usize,
@@ -89,7 +90,7 @@ impl Default for Config {
             sweep_interval: Duration::from_secs(5),
             replay_limit: 10_000,
             unknown_limit: 100,
-            concurrent_resumes: 32,
+            concurrent_resumes: 128,
             batch: 512,
             pending_sends: 8192,
             lanes: None,

@@ -48,9 +48,18 @@ pub(crate) async fn group(store: &PostgresStore) -> ConversationId {
 
 /// A message of `ann`.
 pub(crate) fn new_message(to: ConversationId, new: NewMessage) -> Append {
+    appended_by(&user("ann"), to, new)
+}
+
+/// A message of somebody.
+pub(crate) fn message_of(sender: &UserId, to: ConversationId, body: &str) -> Append {
+    appended_by(sender, to, NewMessage::text(body))
+}
+
+fn appended_by(sender: &UserId, to: ConversationId, new: NewMessage) -> Append {
     let hash: ContentHash = new.content_hash();
     let draft = Draft::check(new, false, &Limits::default()).unwrap();
-    Append::new(to, MessageId::new(now()), Some(user("ann")), draft, hash, now())
+    Append::new(to, MessageId::new(now()), Some(sender.clone()), draft, hash, now())
 }
 
 /// A message of `ann` under a key.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::engine::{
-    PAGE, access, catchup, codec::Delivery, gate::Who, node::Node, outbox::CloseReason, people,
+    PAGE, access, catchup, codec::Delivery, node::Node, outbox::CloseReason, people,
     registry::Connection, topics,
 };
 use crate::{
@@ -472,9 +472,8 @@ async fn watch_direct_peers(node: &Arc<Node>, connection: &Arc<Connection>) {
     let limit = node.config.limits.watches;
     let peers = node.store().direct_peers(&connection.user, limit);
     let Ok(peers) = node.read("direct_peers", peers).await else { return };
-    let Ok(peers) = people::visible_to(node, &Who::connected(connection), &peers).await else {
-        return;
-    };
+    // With whom one has a conversation one shares it.
+    let Ok(peers) = people::allowed_to(node, &connection.identity(), peers).await else { return };
     if peers.is_empty() {
         return;
     }

@@ -21,7 +21,7 @@ use crate::engine::{
 use crate::{
     Error,
     event::{Ephemeral, Event},
-    model::{PresenceInfo, PresenceStatus, SessionId, UserId},
+    model::{Identity, PresenceInfo, PresenceStatus, SessionId, UserId},
     traits::{Action, Lease, Topic, Verdict},
 };
 
@@ -201,8 +201,17 @@ pub(in crate::engine) async fn visible_to(
     if users.contains(&identity.user_id) && !visible.contains(&identity.user_id) {
         visible.push(identity.user_id.clone());
     }
-    let mut allowed = Vec::with_capacity(visible.len());
-    for user in visible {
+    allowed_to(node, identity, visible).await
+}
+
+/// Those of `users`, who all share a conversation with somebody, whose presence the policy shows them.
+pub(in crate::engine) async fn allowed_to(
+    node: &Node,
+    identity: &Identity,
+    users: Vec<UserId>,
+) -> Result<Vec<UserId>, Error> {
+    let mut allowed = Vec::with_capacity(users.len());
+    for user in users {
         let action = Action::SeePresence { of: user.clone() };
         let verdict = node.read("policy", node.backends.policy.check(identity, &action)).await?;
         if verdict == Verdict::Allow {

@@ -1,0 +1,176 @@
+//! Reads of one kind that come at the same time share a round trip, as when many devices connect after a restart.
+
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use sqlx::{Row, postgres::PgRow};
+use tokio::sync::oneshot;
+
+use crate::{
+    connection::Conn,
+    database::{Database, in_time},
+    error::Fault,
+};
+
+/// Questions in one round trip at most.
+const MOST: usize = 64;
+/// Round trips of one kind under way at once. What comes meanwhile gathers.
+const TOGETHER: usize = 2;
+
+/// Asks all questions in one round trip. Each has an answer, in their order.
+pub(crate) type Read<Q, A> =
+    for<'a, 'c> fn(&'a mut Conn<'c>, &'a [Q]) -> BoxFuture<'a, Result<Vec<A>, Fault>>;
+
+/// Gathers questions of one kind. Clones are the same.
+pub(crate) struct Gather<Q, A> {
+    read: Read<Q, A>,
+    state: Arc<Mutex<State<Q, A>>>,
+}
+
+struct State<Q, A> {
+    waiting: VecDeque<Asked<Q, A>>,
+    running: usize,
+}
+
+struct Asked<Q, A> {
+    question: Q,
+    answer: oneshot::Sender<Result<A, Fault>>,
+}
+
+impl<Q: Send + Sync + 'static, A: Send + 'static> Gather<Q, A> {
+    pub(crate) fn new(read: Read<Q, A>) -> Self {
+        let state = State { waiting: VecDeque::new(), running: 0 };
+        Self { read, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Asks, and waits for the answer. Dropping the future takes the question back unless it is under way.
+    pub(crate) async fn ask(&self, database: &Database, question: Q) -> Result<A, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let runs = {
+            let mut state = self.state.lock();
+            state.waiting.push_back(Asked { question, answer });
+            let runs = state.running < TOGETHER;
+            state.running += usize::from(runs);
+            runs
+        };
+        if runs {
+            // In a task of its own: whoever asked first may go away, and others wait for it too.
+            let mut runner = Runner { gather: self.clone(), has_ended: false };
+            let database = database.clone();
+            tokio::spawn(async move {
+                while let Some((questions, answers)) = runner.take() {
+                    runner.answer(&database, &questions, answers).await;
+                }
+            });
+        }
+        answered.await.unwrap_or_else(|_| Err(Fault::interrupted("the runtime shuts down")))
+    }
+}
+
+/// Asks until nobody waits.
+struct Runner<Q, A> {
+    gather: Gather<Q, A>,
+    has_ended: bool,
+}
+
+type Answer<A> = oneshot::Sender<Result<A, Fault>>;
+
+impl<Q, A> Runner<Q, A> {
+    /// What waits, but for what nobody waits for any more. With nothing the runner has ended: who comes next
+    /// starts another.
+    fn take(&mut self) -> Option<(Vec<Q>, Vec<Answer<A>>)> {
+        let mut state = self.gather.state.lock();
+        let (mut questions, mut answers) = (Vec::new(), Vec::new());
+        while questions.len() < MOST
+            && let Some(asked) = state.waiting.pop_front()
+        {
+            if !asked.answer.is_closed() {
+                questions.push(asked.question);
+                answers.push(asked.answer);
+            }
+        }
+        if questions.is_empty() {
+            state.running -= 1;
+            self.has_ended = true;
+            return None;
+        }
+        Some((questions, answers))
+    }
+
+    async fn answer(&self, database: &Database, questions: &[Q], answers: Vec<Answer<A>>) {
+        match self.read(database, questions).await {
+            Ok(found) => {
+                for (answer, found) in answers.into_iter().zip(found) {
+                    let _ = answer.send(Ok(found));
+                }
+            }
+            // One of them is at fault, and the others are not to suffer for it.
+            Err(fault) if questions.len() > 1 && fault.is_of_one() => {
+                for (question, answer) in questions.iter().zip(answers) {
+                    let alone = self.read(database, std::slice::from_ref(question)).await;
+                    let _ = answer.send(alone.and_then(|mut found| {
+                        found.pop().ok_or_else(|| Fault::corrupt("a question without an answer"))
+                    }));
+                }
+            }
+            Err(fault) => {
+                for answer in answers {
+                    let _ = answer.send(Err(fault.clone()));
+                }
+            }
+        }
+    }
+
+    async fn read(&self, database: &Database, questions: &[Q]) -> Result<Vec<A>, Fault> {
+        let mut held = database.acquire().await?;
+        // Those who asked give up after a while; this has to do so by itself.
+        let found = in_time(Duration::ZERO, (self.gather.read)(&mut held.conn(), questions)).await;
+        held.ended(&found);
+        found
+    }
+}
+
+impl<Q, A> Drop for Runner<Q, A> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // Its runtime shuts down, or it panicked: nobody waits for ever.
+            let mut state = self.gather.state.lock();
+            state.running -= 1;
+            state.waiting.clear();
+        }
+    }
+}
+
+/// Sorts rows to the questions that their column `place` names.
+pub(crate) fn answers<T>(
+    questions: usize,
+    rows: &[PgRow],
+    read: impl Fn(&PgRow) -> Result<T, Fault>,
+) -> Result<Vec<Vec<T>>, Fault> {
+    let mut answers: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(questions).collect();
+    for row in rows {
+        if let Some(answer) = answers.get_mut(place(row)?) {
+            answer.push(read(row)?);
+        }
+    }
+    Ok(answers)
+}
+
+/// The question that a row answers, from 0; `WITH ORDINALITY` counts from 1.
+pub(crate) fn place(row: &PgRow) -> Result<usize, Fault> {
+    let place = usize::try_from(row.try_get::<i64, _>("place")?).map_err(Fault::corrupt)?;
+    Ok(place.wrapping_sub(1))
+}
+
+impl<Q, A> Clone for Gather<Q, A> {
+    fn clone(&self) -> Self {
+        Self { read: self.read, state: Arc::clone(&self.state) }
+    }
+}
+
+impl<Q, A> fmt::Debug for Gather<Q, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").finish_non_exhaustive()
+    }
+}
