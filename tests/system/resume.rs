@@ -146,7 +146,12 @@ async fn another_epoch_or_a_rev_beyond_the_head_is_a_resync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn joining_under_load_misses_nothing() {
     let store = MemoryStore::new();
-    let chat = parlor::Chat::builder(Arc::new(store)).configure(unlimited).build().await.unwrap();
+    // Room for all of it: being too slow is another matter.
+    let roomy = |config: &mut parlor::Config| {
+        unlimited(config);
+        config.outbox_events = 10_000;
+    };
+    let chat = parlor::Chat::builder(Arc::new(store)).configure(roomy).build().await.unwrap();
     let id = group(&chat, &["ann", "bob"]).await;
     let ann = chat.as_user(identity("ann"));
     let load = tokio::spawn(async move {

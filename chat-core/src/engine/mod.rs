@@ -26,9 +26,9 @@ pub use chat::Chat;
 pub use codec::{Codec, Outgoing};
 pub use config::Config;
 pub use dispatch::Started;
-pub use outbox::CloseReason;
+pub use outbox::{Bell, CloseReason};
 pub use resume::{Known, Resume, Unknown};
-pub use session::{ConnectOptions, Session};
+pub use session::{ConnectOptions, Events, Session};
 
 /// Rows that the engine asks a store for at once, for its own use.
 const PAGE: usize = 1000;

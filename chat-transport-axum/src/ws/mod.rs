@@ -1,8 +1,11 @@
 //! The WebSocket: from the request to the conversation.
 
 pub(crate) mod answer;
+mod frame;
+mod line;
 mod socket;
 pub(crate) mod wire;
+mod writers;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -30,7 +33,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{Instrument, field::Empty};
 
-use self::wire::Wire;
+use self::{line::Pipe, wire::Wire, writers::Writers};
 use crate::{
     error::{Problem, Refusal},
     identity::identify,
@@ -47,13 +50,14 @@ pub(crate) const SUBPROTOCOL: &str = "parlor.v1";
 pub(crate) struct Shared {
     pub(crate) transport: Transport,
     lobby: Arc<Lobby>,
+    writers: Writers,
 }
 
 impl Shared {
     pub(crate) fn new(transport: Transport) -> Self {
         let (all, per_address) =
             (transport.max_unauthenticated, transport.max_unauthenticated_per_address);
-        Self { transport, lobby: Lobby::new(all, per_address) }
+        Self { transport, lobby: Lobby::new(all, per_address), writers: Writers::default() }
     }
 
     async fn connect(
@@ -139,7 +143,8 @@ async fn converse(shared: Arc<Shared>, on_upgrade: OnUpgrade, entry: Entry) {
         let max_frame = shared.transport.max_frame;
         match tcp(upgraded) {
             Ok((tcp, read, held)) => {
-                let wire = Wire::new(tcp, &read, max_frame).await;
+                let pipe = Pipe::new(tcp, shared.writers.queue());
+                let wire = Wire::shared(pipe, &read, max_frame).await;
                 // Even an empty one holds on to the 16 KiB that the request was read into.
                 drop(read);
                 socket::run(wire, &shared, entry).await;

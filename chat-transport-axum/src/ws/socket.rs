@@ -1,4 +1,4 @@
-//! One connection, one task: reads frames, carries them out, writes answers and events.
+//! One connection, one task: reads frames, carries them out, writes answers, and events while it is at it.
 //!
 //! Nothing is queued on the way in. While a command is under way, while too many sends wait for their
 //! commit, or while the client does not take what waits for it, nothing is read: the client's own TCP
@@ -136,10 +136,15 @@ where
     let mut current: Option<BoxFuture<'_, Outcome>> = None;
     let mut sends = FuturesUnordered::<BoxFuture<'static, Option<Bytes>>>::new();
     let mut batch: Vec<Outgoing> = Vec::new();
+    let line = Arc::clone(wire.line());
+    line.begin(|bell| session.events(bell));
     let mut pulse = Pulse { pinged: None, paused: false };
     let timer = sleep_until(Instant::now() + transport.ping_interval);
     tokio::pin!(timer);
     loop {
+        if current.is_none() && sends.is_empty() {
+            wire.release();
+        }
         let read = current.is_none() && sends.len() < PENDING_SENDS && wire.waiting() < WAITING;
         let due = pulse.due(wire, transport, read);
         // Only ever moved to the front: an alarm that comes too early looks again.
@@ -161,8 +166,9 @@ where
                     wire.text(frame);
                 }
             }
-            told = session.next(&mut batch, BATCH), if wire.waiting() == 0 => {
-                // What was taken before the end is still the client's.
+            () = line.called(), if wire.waiting() == 0 => {
+                wire.claim();
+                let told = line.take(&mut batch, BATCH);
                 for outgoing in batch.drain(..) {
                     wire.text(outgoing.frame);
                 }
@@ -173,10 +179,14 @@ where
             }
             progress = wire.drive(read) => match received(progress) {
                 Ok(None) => {}
-                Ok(Some(text)) => match understand(&text) {
-                    Ok(framed) => current = Some(carry_out(framed, transport, session)),
-                    Err(refused) => wire.text(refused),
-                },
+                Ok(Some(text)) => {
+                    // What comes of it and what is told meanwhile goes out in turn.
+                    wire.claim();
+                    match understand(&text) {
+                        Ok(framed) => current = Some(carry_out(framed, transport, session)),
+                        Err(refused) => wire.text(refused),
+                    }
+                }
                 Err(end) => return end,
             },
             () = &mut timer => match pulse.beat(wire, transport, read) {
@@ -340,6 +350,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::ws::line::Pipe;
 
     #[tokio::test]
     async fn a_connections_future_is_small() {
@@ -349,7 +360,8 @@ mod tests {
         let session = shared.connect(identity, None).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let wire = Wire::new(tcp, &[], 1000).await;
+        let pipe = Pipe::new(tcp, shared.writers.queue());
+        let wire = Wire::shared(pipe, &[], 1000).await;
         let size = size_of_val(&run(wire, &shared, Entry::Known(session)));
         println!("a connection's future: {size} bytes");
         // Ten thousand silent connections are to cost tens of megabytes, not hundreds.

@@ -9,6 +9,7 @@ use std::{
     io,
     mem::MaybeUninit,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,7 +20,6 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, timeout},
 };
 use tokio_tungstenite::{
@@ -36,8 +36,10 @@ use tokio_tungstenite::{
     },
 };
 
+use super::line::{Line, Pipe};
+
 /// As much is gathered for one write.
-const WINDOW: usize = 16 * 1024;
+pub(super) const WINDOW: usize = 16 * 1024;
 /// Kept by every connection for what it reads; larger messages grow it for as long as they last.
 const READ: usize = 1024;
 /// How long a close is given to reach the client, and the client to answer it.
@@ -47,14 +49,6 @@ const CLOSE_GRACE: Duration = Duration::from_secs(2);
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Prepares that dropping it throws away what the client did not take.
     fn abort(&mut self) {}
-}
-
-impl Stream for TcpStream {
-    fn abort(&mut self) {
-        if let Err(error) = self.set_zero_linger() {
-            tracing::debug!(%error, "SO_LINGER cannot be set");
-        }
-    }
 }
 
 impl Stream for TokioIo<Upgraded> {}
@@ -116,6 +110,7 @@ impl From<Broken> for Lost {
 #[derive(Debug)]
 pub(crate) struct Wire<T> {
     socket: WebSocketStream<T>,
+    line: Arc<Line>,
     /// What waits to be handed to the socket. Payloads are shared with all who get them.
     queue: VecDeque<Message>,
     /// Bytes in `queue`, and those handed over since the last flush.
@@ -128,9 +123,21 @@ pub(crate) struct Wire<T> {
     closed: bool,
 }
 
+impl Wire<Pipe> {
+    /// A wire that others may write events on while its own task has nothing to say.
+    pub(super) async fn shared(pipe: Pipe, read: &[u8], max_message: usize) -> Self {
+        let line = Arc::clone(pipe.line());
+        Self::on(pipe, line, read, max_message).await
+    }
+}
+
 impl<T: Stream> Wire<T> {
     /// Takes messages of up to `max_message` bytes. `read` came already.
     pub(crate) async fn new(io: T, read: &[u8], max_message: usize) -> Self {
+        Self::on(io, Line::of_task(), read, max_message).await
+    }
+
+    async fn on(io: T, line: Arc<Line>, read: &[u8], max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
             .write_buffer_size(WINDOW)
@@ -140,12 +147,30 @@ impl<T: Stream> Wire<T> {
             WebSocketStream::from_partially_read(io, read.to_vec(), Role::Server, Some(config));
         Self {
             socket: socket.await,
+            line,
             queue: VecDeque::new(),
             waiting: 0,
             stalled: None,
             heard: Instant::now(),
             closed: false,
         }
+    }
+
+    /// The writing side, shared with who brings events.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Leaves the writing to others until the next claim, if nothing waits.
+    pub(super) fn release(&self) {
+        if self.waiting == 0 && !self.line.is_free() {
+            self.line.release();
+        }
+    }
+
+    /// Writes alone from here on, first what others did not get rid of.
+    pub(super) fn claim(&mut self) {
+        self.waiting += self.line.claim();
     }
 
     /// Queues a text message, which is UTF-8.
@@ -206,6 +231,7 @@ impl<T: Stream> Wire<T> {
     /// Sends a close frame after what is queued, and waits a moment for the client to take it. For a
     /// client that takes nothing, what was queued is dropped.
     pub(crate) async fn close(mut self, code: u16, reason: &'static str) {
+        self.claim();
         if self.stalled.is_some() {
             self.queue.clear();
         }

@@ -15,7 +15,7 @@ use parlor_transport_axum::Transport;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -121,7 +121,11 @@ pub(crate) struct Head {
 impl Client {
     /// Asks for the upgrade with further header lines, and returns what was answered.
     pub(crate) async fn upgrade(address: SocketAddr, headers: &[&str]) -> (Self, Head) {
-        let mut tcp = TcpStream::connect(address).await.unwrap();
+        Self::upgrade_on(TcpStream::connect(address).await.unwrap(), headers).await
+    }
+
+    async fn upgrade_on(mut tcp: TcpStream, headers: &[&str]) -> (Self, Head) {
+        let address = tcp.peer_addr().unwrap();
         let mut request = format!(
             "GET /chat/ws HTTP/1.1\r\nHost: {address}\r\nConnection: keep-alive, Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -156,6 +160,19 @@ impl Client {
         let (mut client, head) = Self::upgrade(address, &[&bearer]).await;
         assert_eq!(head.status, 101, "{}", head.text);
         assert_eq!(client.json().await["type"], "welcome");
+        client
+    }
+
+    /// The same with a narrow window, so that what the server writes is often cut short.
+    pub(crate) async fn narrow(address: SocketAddr, name: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(65_536).unwrap();
+        let tcp = socket.connect(address).await.unwrap();
+        let bearer = format!("Authorization: Bearer {name}");
+        let (mut client, _) = Self::upgrade_on(tcp, &[&bearer]).await;
+        assert_eq!(client.json().await["type"], "welcome");
+        client.send(&json!({"type": "resume", "known": []})).await;
+        client.until("resumed").await;
         client
     }
 

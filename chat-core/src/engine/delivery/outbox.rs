@@ -6,8 +6,9 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    fmt::Debug,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -100,11 +101,19 @@ pub(in crate::engine) struct Bounds {
     pub(in crate::engine) bytes: usize,
 }
 
+/// Is told that events wait, or that the connection is to be closed.
+pub trait Bell: Debug + Send + Sync + 'static {
+    /// Something waits that did not before. Called by whoever delivers: it must not wait, and take nothing itself.
+    fn ring(&self);
+}
+
 /// What waits for one connection.
 #[derive(Debug)]
 pub(in crate::engine) struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
+    /// Rung instead of `filled`.
+    bell: OnceLock<Box<dyn Bell>>,
     emptied: Notify,
     bounds: Bounds,
     budget: Arc<Budget>,
@@ -121,9 +130,30 @@ impl Outbox {
         Self {
             queue: Mutex::new(queue),
             filled: Notify::new(),
+            bell: OnceLock::new(),
             emptied: Notify::new(),
             bounds,
             budget,
+        }
+    }
+
+    /// From here on the bell is rung instead of waking [`Outbox::next`]. The first one stays.
+    pub(in crate::engine) fn set_bell(&self, bell: Box<dyn Bell>) {
+        if self.bell.set(bell).is_ok() && self.has_news() {
+            self.wake();
+        }
+    }
+
+    /// Whether events wait, or the reason to close.
+    pub(in crate::engine) fn has_news(&self) -> bool {
+        let queue = self.queue.lock();
+        !queue.items.is_empty() || queue.closed.is_some()
+    }
+
+    fn wake(&self) {
+        match self.bell.get() {
+            Some(bell) => bell.ring(),
+            None => self.filled.notify_one(),
         }
     }
 
@@ -148,7 +178,7 @@ impl Outbox {
             self.close_locked(&mut queue, CloseReason::Slow);
         }
         drop(queue);
-        self.filled.notify_one();
+        self.wake();
     }
 
     fn offer_ephemeral(&self, queue: &mut Queue, item: Outgoing) {
@@ -208,7 +238,7 @@ impl Outbox {
                     queue.bytes += bytes;
                     queue.items.push_back(item);
                     drop(queue);
-                    self.filled.notify_one();
+                    self.wake();
                     return true;
                 }
             }
@@ -287,7 +317,7 @@ impl Outbox {
         let mut queue = self.queue.lock();
         self.close_locked(&mut queue, reason);
         drop(queue);
-        self.filled.notify_one();
+        self.wake();
         self.emptied.notify_waiters();
     }
 
@@ -331,7 +361,12 @@ impl Outbox {
         }
     }
 
-    fn take(&self, into: &mut Vec<Outgoing>, max_bytes: usize) -> Result<bool, CloseReason> {
+    /// Takes what waits, at most `max_bytes` of it; `false` when there is nothing.
+    pub(in crate::engine) fn take(
+        &self,
+        into: &mut Vec<Outgoing>,
+        max_bytes: usize,
+    ) -> Result<bool, CloseReason> {
         let mut queue = self.queue.lock();
         let mut taken = 0;
         while taken < max_bytes

@@ -11,7 +11,7 @@ use crate::engine::{
     dispatch::{self, Started},
     gate::{self, Who},
     node::Node,
-    outbox::CloseReason,
+    outbox::{Bell, CloseReason},
     people,
     registry::Connection,
     resume::{self, Known, Resume},
@@ -238,9 +238,36 @@ impl Session {
         self.connection.outbox.next(into, max_bytes).await
     }
 
+    /// What waits for the device, for a transport that does not wait with [`Session::next`]: from here on the bell
+    /// is rung whenever events come or the connection is to be closed, and `next` does not wake any more.
+    pub fn events(&self, bell: Box<dyn Bell>) -> Events {
+        self.connection.outbox.set_bell(bell);
+        Events(Arc::clone(&self.connection))
+    }
+
     /// Whether catching up has ended and events come as they happen.
     pub fn is_live(&self) -> bool {
         self.connection.outbox.is_live()
+    }
+}
+
+/// What waits for one device. See [`Session::events`].
+#[derive(Debug)]
+pub struct Events(Arc<Connection>);
+
+impl Events {
+    /// Takes what waits: at most `max_bytes` of frames, at least one event; `false` when nothing does. Events
+    /// are to reach the device in the order in which they are taken.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub fn take(&self, into: &mut Vec<Outgoing>, max_bytes: usize) -> Result<bool, CloseReason> {
+        self.0.outbox.take(into, max_bytes)
+    }
+
+    /// Whether something waits, or the reason to close.
+    pub fn wait(&self) -> bool {
+        self.0.outbox.has_news()
     }
 }
 

@@ -1,0 +1,271 @@
+//! The writing side of a connection, which two may use, never at once: its own task, and, while that has nothing
+//! to say, the writer that brings events to many connections without waking the task of each.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
+use parlor_core::{Bell, CloseReason, Events, Outgoing};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::Notify,
+};
+
+use super::{
+    frame,
+    wire::{Stream, WINDOW},
+    writers::Queue,
+};
+
+/// What its task, its bell and a writer know of a connection.
+#[derive(Debug)]
+pub(super) struct Line {
+    writing: Mutex<Writing>,
+    /// The task has nothing under way: a writer may write. Changes under the lock of `writing`.
+    is_free: AtomicBool,
+    /// It waits in the queue of its writer.
+    pub(super) is_queued: AtomicBool,
+    events: OnceLock<Events>,
+    called: Notify,
+    queue: Option<Arc<Queue>>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    /// `None` where the connection is not plain TCP: its task alone writes.
+    tcp: Option<OwnedWriteHalf>,
+    /// What a writer could not get rid of, before anything else.
+    rest: Bytes,
+    /// The task wrote and has not flushed: it may be in the middle of a frame.
+    unflushed: bool,
+}
+
+/// What a writer needs for its work, kept from one connection to the next.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    events: Vec<Outgoing>,
+    frames: BytesMut,
+}
+
+impl Line {
+    /// A line that its task alone writes on.
+    pub(super) fn of_task() -> Arc<Self> {
+        Self::new(None, None)
+    }
+
+    fn new(tcp: Option<OwnedWriteHalf>, queue: Option<Arc<Queue>>) -> Arc<Self> {
+        Arc::new(Self {
+            writing: Mutex::new(Writing { tcp, rest: Bytes::new(), unflushed: false }),
+            is_free: AtomicBool::new(false),
+            is_queued: AtomicBool::new(false),
+            events: OnceLock::new(),
+            called: Notify::new(),
+            queue,
+        })
+    }
+
+    /// Says whose events go out here.
+    pub(super) fn begin(self: &Arc<Self>, events: impl FnOnce(Box<dyn Bell>) -> Events) {
+        let _ = self.events.set(events(Box::new(Doorbell(Arc::downgrade(self)))));
+    }
+
+    /// Waits until the task is wanted: something waits that it has to write, or the connection is to end. Cancel safe.
+    pub(super) async fn called(&self) {
+        self.called.notified().await;
+    }
+
+    /// Wants the task.
+    pub(super) fn call(&self) {
+        self.called.notify_one();
+    }
+
+    /// Takes what waits, for the task that has claimed the line.
+    pub(super) fn take(
+        &self,
+        into: &mut Vec<Outgoing>,
+        max_bytes: usize,
+    ) -> Result<(), CloseReason> {
+        let Some(events) = self.events.get() else { return Ok(()) };
+        if events.take(into, max_bytes)? && events.wait() {
+            self.call();
+        }
+        Ok(())
+    }
+
+    /// The task writes from here on. Returns how many bytes of a writer are left for it.
+    pub(super) fn claim(&self) -> usize {
+        let writing = self.writing.lock();
+        self.is_free.store(false, Ordering::SeqCst);
+        writing.rest.len()
+    }
+
+    /// The task has nothing to write at present, and nothing under way that would end with something to write.
+    pub(super) fn release(&self) {
+        let (Some(events), Some(_)) = (self.events.get(), &self.queue) else { return };
+        {
+            let writing = self.writing.lock();
+            if writing.tcp.is_none() || writing.unflushed || !writing.rest.is_empty() {
+                return;
+            }
+            self.is_free.store(true, Ordering::SeqCst);
+        }
+        // What came just before called the task, which was about to leave.
+        if events.wait() {
+            self.call();
+        }
+    }
+
+    /// Whether the task may not write without having claimed it.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_free.load(Ordering::SeqCst)
+    }
+
+    /// Writes what waits, if the task has left it to writers; whatever is more than that is the task's. Returns
+    /// whether more waits.
+    pub(super) fn write(&self, workspace: &mut Workspace) -> bool {
+        self.is_queued.store(false, Ordering::SeqCst);
+        let Some(events) = self.events.get() else { return false };
+        let mut writing = self.writing.lock();
+        let Some(tcp) = writing.tcp.as_ref().filter(|_| self.is_free()) else {
+            drop(writing);
+            self.call();
+            return false;
+        };
+        let Workspace { events: taken, frames } = workspace;
+        match events.take(taken, WINDOW) {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(_) => {
+                drop(writing);
+                self.call();
+                return false;
+            }
+        }
+        frames.clear();
+        for outgoing in taken.drain(..) {
+            frame::text(frames, &outgoing.frame);
+        }
+        // Of an error the task hears when it tries the same.
+        let written = tcp.try_write(frames).unwrap_or(0);
+        if written < frames.len() {
+            writing.rest = Bytes::copy_from_slice(&frames[written..]);
+            self.is_free.store(false, Ordering::SeqCst);
+            drop(writing);
+            self.call();
+            return false;
+        }
+        drop(writing);
+        if frames.capacity() > 4 * WINDOW {
+            *frames = BytesMut::new();
+        }
+        events.wait()
+    }
+}
+
+/// What rings when events come.
+#[derive(Debug)]
+struct Doorbell(Weak<Line>);
+
+impl Bell for Doorbell {
+    fn ring(&self) {
+        let Some(line) = self.0.upgrade() else { return };
+        match &line.queue {
+            Some(queue) if line.is_free() => queue.push(line.clone()),
+            _ => line.call(),
+        }
+    }
+}
+
+/// A TCP connection whose writing side is a [`Line`].
+#[derive(Debug)]
+pub(super) struct Pipe {
+    reading: OwnedReadHalf,
+    line: Arc<Line>,
+}
+
+impl Pipe {
+    /// Splits a connection. What it is sent while it listens, the writer of this queue writes.
+    pub(super) fn new(tcp: TcpStream, queue: Arc<Queue>) -> Self {
+        let (reading, writing) = tcp.into_split();
+        Self { reading, line: Line::new(Some(writing), Some(queue)) }
+    }
+
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+}
+
+impl Stream for Pipe {
+    fn abort(&mut self) {
+        if let Err(error) = self.reading.as_ref().set_zero_linger() {
+            tracing::debug!(%error, "SO_LINGER cannot be set");
+        }
+    }
+}
+
+impl Writing {
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        then: impl FnOnce(Pin<&mut OwnedWriteHalf>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(tcp) = &mut self.tcp else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        while !self.rest.is_empty() {
+            let written = ready!(Pin::new(&mut *tcp).poll_write(cx, &self.rest))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.rest.advance(written);
+        }
+        then(Pin::new(tcp), cx)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut writing = self.line.writing.lock();
+        // Also without a claim: the answer to a ping is written while reading.
+        self.line.is_free.store(false, Ordering::SeqCst);
+        writing.unflushed = true;
+        writing.poll(cx, |tcp, cx| tcp.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut writing = self.line.writing.lock();
+        ready!(writing.poll(cx, |tcp, cx| tcp.poll_flush(cx)))?;
+        writing.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.line.writing.lock().poll(cx, |tcp, cx| tcp.poll_shutdown(cx))
+    }
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reading).poll_read(cx, into)
+    }
+}
