@@ -3,6 +3,7 @@
 mod data;
 mod database;
 mod npm;
+mod parlor_contract;
 mod parlor_data;
 mod parlor_server;
 mod server;
@@ -22,6 +23,8 @@ use crate::{Result, load::Dialect};
 pub(crate) enum System {
     Parlor,
     ParlorSqlite,
+    /// parlor for clients of Socket.IO.
+    ParlorSocketIo,
     Socketioxide,
     Node,
     Nest,
@@ -30,14 +33,22 @@ pub(crate) enum System {
 
 impl System {
     /// All, parlor first.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Parlor, Self::ParlorSqlite, Self::Socketioxide, Self::Node, Self::Nest, Self::Floor];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Parlor,
+        Self::ParlorSqlite,
+        Self::ParlorSocketIo,
+        Self::Socketioxide,
+        Self::Node,
+        Self::Nest,
+        Self::Floor,
+    ];
 
     /// The name, which for a peer is that of its folder.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Parlor => "parlor",
             Self::ParlorSqlite => "parlor-sqlite",
+            Self::ParlorSocketIo => "parlor-socketio",
             Self::Socketioxide => "socketioxide-sqlx",
             Self::Node => "node-socketio-pg",
             Self::Nest => "nestjs-typeorm",
@@ -49,14 +60,16 @@ impl System {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
             Self::Parlor | Self::ParlorSqlite => Dialect::Native,
-            Self::Socketioxide | Self::Node | Self::Nest => Dialect::SocketIo,
+            Self::ParlorSocketIo | Self::Socketioxide | Self::Node | Self::Nest => {
+                Dialect::SocketIo
+            }
             Self::Floor => Dialect::Floor,
         }
     }
 
     /// Whether it is parlor itself.
     pub(crate) fn is_parlor(self) -> bool {
-        matches!(self, Self::Parlor | Self::ParlorSqlite)
+        matches!(self, Self::Parlor | Self::ParlorSqlite | Self::ParlorSocketIo)
     }
 
     /// Whether what one sends in turn must arrive in turn. NestJS carries out the handlers of one socket side by side.

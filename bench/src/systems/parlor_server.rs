@@ -3,13 +3,15 @@
 use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use parlor::{Chat, auth::DevTokens, model::UserId, redis::RedisBackends, traits::Quota};
+use parlor::{
+    Chat, auth::DevTokens, model::UserId, redis::RedisBackends, socketio::Transport, traits::Quota,
+};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpSocket},
 };
 
-use super::database;
+use super::{database, parlor_contract::Words};
 use crate::Result;
 
 /// Where the transport is nested.
@@ -42,7 +44,8 @@ pub(crate) async fn run(
     let chat = chat.build().await?;
     let listener = listen()?;
     println!("{}", listener.local_addr()?);
-    let app = Router::new().nest(PATH, parlor::axum::router(chat.clone()));
+    let socket_io = Transport::new(chat.clone()).contract(Words).router();
+    let app = Router::new().nest(PATH, parlor::axum::router(chat.clone())).merge(socket_io);
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let mut stdin = tokio::io::stdin();
     tokio::select! {

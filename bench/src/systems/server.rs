@@ -86,7 +86,7 @@ fn command(
 ) -> Result<Command> {
     let own = std::env::current_exe()?;
     let mut command = match system {
-        System::Parlor | System::ParlorSqlite => {
+        System::Parlor | System::ParlorSqlite | System::ParlorSocketIo => {
             let mut command = Command::new(own);
             command.args(["serve", database.url()]);
             command.args(settings.lanes.map(|lanes| format!("--lanes={lanes}")));
