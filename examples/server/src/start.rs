@@ -15,7 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use parlor::{Chat, axum::Transport};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::Instant,
+};
 
 use crate::{
     backends::{self, OpenStore},
@@ -68,7 +71,7 @@ struct Server {
 impl Server {
     async fn start(settings: &Settings) -> Result<Self, Failure> {
         // First, because a port that is taken is the commonest trouble and quickly told.
-        let listener = bind(settings.listen, "--listen (PARLOR_LISTEN)").await?;
+        let listener = bind(settings.listen, "--listen (PARLOR_LISTEN)")?;
         let address = local_address(&listener)?;
         let figures = metrics::router(metrics::start()?);
         let store = backends::open(&settings.database, settings.start_timeout).await?;
@@ -111,7 +114,7 @@ impl Server {
         let limits = &settings.limits;
         let metrics = match settings.running.metrics_listen {
             Some(address) => {
-                let listener = bind(address, "--metrics-listen (PARLOR_METRICS_LISTEN)").await?;
+                let listener = bind(address, "--metrics-listen (PARLOR_METRICS_LISTEN)")?;
                 tracing::info!("metrics are at http://{}/metrics", local_address(&listener)?);
                 Some(Serving::start(listener, figures, limits))
             }
@@ -168,8 +171,24 @@ async fn in_time(State(time): State<Duration>, request: Request, next: Next) -> 
     }
 }
 
-async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// Connects that may wait to be accepted, as far as the system allows it (`net.core.somaxconn`). The usual 128 are not
+/// enough when all clients come back at once.
+const BACKLOG: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart does not wait for connections that are long closed. On Windows it would share the port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    listen(address).map_err(|error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => "another program has it: choose another port",
             io::ErrorKind::PermissionDenied => {
