@@ -1,6 +1,8 @@
 //! Compares parlor with what a team would pick instead: the same work, on one machine, in one run, over real sockets and
 //! on a real database. It ends by itself and leaves nothing but its results.
 
+#[path = "../../examples/server/src/allocator.rs"]
+mod allocator;
 mod child;
 mod compare;
 mod load;

@@ -1,6 +1,7 @@
 //! A chat server on parlor: the crates of this repository put together, configured by flags and environment
 //! variables. `parlor-server --help` explains them.
 
+mod allocator;
 mod backends;
 mod check;
 mod duration;
