@@ -51,7 +51,7 @@ async fn compare(
     let able = scenario.systems().into_iter().filter(|system| systems.contains(system));
     let mut taken: Vec<(System, Vec<Vec<Figures>>)> = able.map(|system| (system, vec![])).collect();
     let mut kept: BTreeMap<&str, Prepared> = BTreeMap::new();
-    let mut cases = Vec::new();
+    let mut cases: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for run in 1..=*runs {
         for (system, taken) in &mut taken {
             let name = system.name();
@@ -65,14 +65,19 @@ async fn compare(
             };
             let figures = scenarios::run(scenario, *system, plan, settings, &prepared);
             taken.push(figures.await.map_err(wrong)?);
-            cases = prepared.cases.iter().map(|case| case.name.clone()).collect();
+            let names = prepared.cases.iter().map(|case| case.name.clone());
+            cases.insert(name, names.collect());
             if scenario.only_reads() {
                 kept.insert(name, prepared);
             }
         }
     }
-    let rows = cases.iter().enumerate().flat_map(|(place, case)| {
-        taken.iter().map(move |(system, runs)| Row {
+    // The peers have the same cases as parlor, or the first of them.
+    let most = cases.values().max_by_key(|cases| cases.len()).cloned().unwrap_or_default();
+    let rows = most.iter().enumerate().flat_map(|(place, case)| {
+        let has = |system: &System| cases.get(system.name()).is_some_and(|own| place < own.len());
+        let able: Vec<_> = taken.iter().filter(|(system, _)| has(system)).collect();
+        able.into_iter().map(move |(system, runs)| Row {
             case: case.clone(),
             system: system.name().to_owned(),
             runs: runs.iter().map(|run| run[place].clone()).collect(),

@@ -41,9 +41,12 @@ struct Cli {
     /// Seconds of each measurement that goes on for a time
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Pages of a conversation of 10,000,000 messages too
+    /// Pages of a conversation of 10,000,000 messages too, of parlor
     #[arg(long)]
     huge: bool,
+    /// Clients of the scenarios connections and resume; 10,000 by default
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=19_000))]
+    clients: Option<u32>,
     /// Database connections of each peer
     #[arg(long, default_value_t = 16)]
     connections: u32,
@@ -89,8 +92,7 @@ fn scenario(name: &str) -> std::result::Result<Scenario, String> {
 
 fn system(name: &str) -> std::result::Result<System, String> {
     let names = System::ALL.map(System::name).join(", ");
-    let found = System::ALL.into_iter().find(|system| system.name() == name);
-    found.ok_or(format!("one of {names}"))
+    System::named(name).ok_or(format!("one of {names}"))
 }
 
 fn main() -> ExitCode {
@@ -117,7 +119,11 @@ fn main() -> ExitCode {
 }
 
 async fn compare(cli: Cli) -> Result<()> {
-    let plan = if cli.quick { Plan::quick() } else { Plan::full(cli.seconds, cli.huge) };
+    let mut plan = if cli.quick { Plan::quick() } else { Plan::full(cli.seconds, cli.huge) };
+    if let Some(clients) = cli.clients {
+        // Pairs.
+        plan.connections = clients as usize / 2 * 2;
+    }
     let all =
         |chosen: Vec<Scenario>| if chosen.is_empty() { Scenario::ALL.to_vec() } else { chosen };
     let systems = if cli.systems.is_empty() { System::ALL.to_vec() } else { cli.systems };

@@ -1,7 +1,7 @@
 //! Users come and go all the time, and somebody who knows each of them watches.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -43,6 +43,8 @@ pub(crate) struct Load {
 struct Seen {
     /// When each user came who is not yet told as online.
     came: Mutex<HashMap<String, u64>>,
+    /// Who went and is not yet told as offline.
+    went: Mutex<HashSet<String>>,
     latencies: Mutex<Histogram>,
 }
 
@@ -78,9 +80,15 @@ pub(crate) async fn run(dialect: Dialect, server: SocketAddr, load: Load) -> Res
             count += u64::from(begun.is_some());
         }
         let Some((number, token, user)) = tokens.next() else { break };
-        seen.came.lock().insert(user, clock());
-        let stay = Duration::from_millis(load.stay);
-        visits.spawn(async move { visit(dialect, server, number, &token, stay).await });
+        seen.came.lock().insert(user.clone(), clock());
+        let (stay, seen) = (Duration::from_millis(load.stay), Arc::clone(&seen));
+        visits.spawn(async move {
+            let client = Client::connect(dialect, server, address_of(number)?, &token).await?;
+            sleep(stay).await;
+            seen.went.lock().insert(user);
+            drop(client);
+            Result::Ok(())
+        });
     }
     let seconds = begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
     println!("end");
@@ -89,12 +97,15 @@ pub(crate) async fn run(dialect: Dialect, server: SocketAddr, load: Load) -> Res
     }
     // The last ones may still be on their way to the watchers.
     let last = Instant::now() + PATIENCE;
-    while !seen.came.lock().is_empty() && Instant::now() < last {
+    let untold = || (seen.came.lock().len(), seen.went.lock().len());
+    while untold() != (0, 0) && Instant::now() < last {
         sleep(Duration::from_millis(20)).await;
     }
-    let untold = seen.came.lock().len() as u64;
-    if untold > 0 {
-        return Err(format!("{untold} users came and their watcher was not told").into());
+    let (came, went) = untold();
+    if came + went > 0 {
+        return Err(
+            format!("watchers were not told of {came} users who came and {went} who went").into()
+        );
     }
     if let Some(lost) = watching.try_join_next() {
         lost??;
@@ -104,43 +115,33 @@ pub(crate) async fn run(dialect: Dialect, server: SocketAddr, load: Load) -> Res
     tell(&Outcome { count: 2 * count, seconds, latencies, ..Outcome::default() })
 }
 
-async fn visit(
-    dialect: Dialect,
-    server: SocketAddr,
-    number: usize,
-    token: &str,
-    stay: Duration,
-) -> Result<()> {
-    let client = Client::connect(dialect, server, address_of(number)?, token).await?;
-    sleep(stay).await;
-    drop(client);
-    Ok(())
-}
-
-/// Notes who is told as online.
+/// Notes who is told as online, and who as gone.
 async fn watch(mut client: Client, seen: Arc<Seen>) -> Result<()> {
     loop {
         let Incoming::Event(text) = client.next().await? else { continue };
-        let told = match &text {
-            text if text.starts_with(r#"{"type":"presence""#) => online_of_native(text)?,
-            text if text.starts_with(r#"42["userOnline""#) => {
-                let event: (String, SocketIoUser) = serde_json::from_str(&text[2..])?;
-                vec![event.1.user_id]
-            }
-            _ => continue,
-        };
-        for user in told {
-            if let Some(came) = seen.came.lock().remove(&user) {
+        for (user, online) in told(&text)? {
+            if !online {
+                seen.went.lock().remove(&user);
+            } else if let Some(came) = seen.came.lock().remove(&user) {
                 seen.latencies.lock().record(since(came));
             }
         }
     }
 }
 
-fn online_of_native(text: &str) -> Result<Vec<String>> {
-    let frame: Presence = serde_json::from_str(text)?;
-    let online = frame.users.into_iter().filter(|user| user.status == "online");
-    Ok(online.map(|user| user.user_id).collect())
+/// The users that an event is about, and whether each is online now.
+fn told(text: &str) -> Result<Vec<(String, bool)>> {
+    if text.starts_with(r#"{"type":"presence""#) {
+        let Presence { users } = serde_json::from_str(text)?;
+        return Ok(users.into_iter().map(|user| (user.user_id, user.status == "online")).collect());
+    }
+    for (start, online) in [(r#"42["userOnline""#, true), (r#"42["userOffline""#, false)] {
+        if text.starts_with(start) {
+            let (_, user): (String, SocketIoUser) = serde_json::from_str(&text[2..])?;
+            return Ok(vec![(user.user_id, online)]);
+        }
+    }
+    Ok(Vec::new())
 }
 
 #[derive(Deserialize)]

@@ -73,9 +73,9 @@ impl Outcome {
         figures
     }
 
-    /// parlor's own row of a case.
-    pub(crate) fn ours(&self, case: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.case == case && row.system == "parlor")
+    /// A system's row of a case.
+    pub(crate) fn row(&self, case: &str, system: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.case == case && row.system == system)
     }
 }
 

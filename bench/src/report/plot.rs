@@ -4,7 +4,7 @@ use super::{
     Outcome, Row,
     table::{ratio, short},
 };
-use crate::scenarios::Figure;
+use crate::{scenarios::Figure, systems::System};
 
 const WIDTH: f64 = 900.0;
 /// Where bars begin and end.
@@ -58,7 +58,7 @@ fn bar(outcome: &Outcome, row: &Row, figure: Figure, y: f64, scale: f64) -> Stri
     let width = spread.median * scale;
     let (middle, from, to) =
         (y + BAR / 2.0, LEFT + spread.least * scale, LEFT + spread.most * scale);
-    let said = match ratio(outcome, row, figure) {
+    let said = match ratio(outcome, System::Parlor.name(), row, figure) {
         Some(ratio) => format!("{} (×{ratio:.1})", short(spread.median)),
         None => short(spread.median),
     };

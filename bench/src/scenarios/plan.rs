@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) pages: usize,
     /// Connects a second, and as many disconnects, of the presence scenario.
     pub(crate) churn: u64,
+    /// Its seconds before the measurement: parlor tells that somebody went only when they have not come back for ten.
+    pub(crate) churn_warmup: u64,
 }
 
 impl Plan {
@@ -62,6 +64,7 @@ impl Plan {
             lists: vec![100, 5_000],
             pages: 1000,
             churn: 500,
+            churn_warmup: 12,
         }
     }
 
@@ -76,6 +79,7 @@ impl Plan {
             lists: vec![100, 500],
             pages: 100,
             churn: 100,
+            churn_warmup: 1,
             ..Self::full(2, false)
         }
     }

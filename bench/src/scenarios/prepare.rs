@@ -8,7 +8,7 @@ use super::{Plan, Scenario};
 use crate::{
     Result,
     load::{
-        Work, connections, direct, fanout,
+        Span, Work, connections, direct, fanout,
         pages::{self, Page},
         presence, resume,
     },
@@ -17,6 +17,8 @@ use crate::{
 
 /// Entries of a page.
 const PAGE: usize = 50;
+/// Messages of the peers' longest conversation.
+const MOST: usize = 1_000_000;
 /// Who watches others come and go.
 const WATCHERS: usize = 100;
 
@@ -153,6 +155,9 @@ async fn histories(data: &Data<'_>, plan: &Plan) -> Result<Vec<Case>> {
     let ids = data.directs(&peers).await?;
     let mut cases = Vec::new();
     for ((id, &count), &(user, peer)) in ids.into_iter().zip(&plan.histories).zip(&peers) {
+        if count > MOST && !data.system.is_parlor() {
+            continue;
+        }
         data.messages(&[(id.clone(), peer)], count).await?;
         let long = data.long(&id, count, PAGE);
         let latest = Page::Latest { user, conversation: id };
@@ -196,8 +201,8 @@ fn read(page: Page, plan: &Plan) -> Work {
 }
 
 async fn churn(data: &Data<'_>, plan: &Plan) -> Result<Work> {
-    let seconds = plan.span.warmup + plan.span.seconds;
-    let users = (plan.churn * (seconds + 1)) as usize;
+    let span = Span { warmup: plan.churn_warmup, ..plan.span };
+    let users = (plan.churn * (span.warmup + span.seconds + 1)) as usize;
     let pairs: Vec<_> = (WATCHERS..WATCHERS + users).map(|user| (user % WATCHERS, user)).collect();
     data.directs(&pairs).await?;
     Ok(Work::Presence(presence::Load {
@@ -205,6 +210,6 @@ async fn churn(data: &Data<'_>, plan: &Plan) -> Result<Work> {
         users,
         rate: plan.churn,
         stay: 1000,
-        span: plan.span,
+        span,
     }))
 }

@@ -56,6 +56,11 @@ impl System {
         }
     }
 
+    /// The system of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|system| system.name() == name)
+    }
+
     /// What it speaks.
     pub(crate) fn dialect(self) -> Dialect {
         match self {

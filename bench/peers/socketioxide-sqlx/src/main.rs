@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
     let connections: u32 = env::var("DATABASE_CONNECTIONS")?.parse()?;
     let (layer, io) = SocketIo::builder()
         .transports([TransportType::Websocket])
-        .ws_read_buffer_size(4096)
+        .ws_read_buffer_size(1024)
         .max_buffer_size(1024)
         .build_layer();
     let app = Arc::new(session::App::new(
