@@ -110,9 +110,11 @@ impl JwtAuthenticator {
         identity.expires_at = Some(if expires_at > now { expires_at } else { ends_at });
         identity.name = text(claims.remove("name"));
         identity.picture = text(claims.remove("picture"));
-        claims.remove("exp");
-        claims.remove("nbf");
-        identity.claims = Metadata(claims);
+        for time in ["exp", "nbf", "iat"] {
+            claims.remove(time);
+        }
+        // An emptied map keeps its node, 632 bytes for each connection.
+        identity.claims = if claims.is_empty() { Metadata::default() } else { Metadata(claims) };
         Ok(identity)
     }
 }

@@ -109,7 +109,8 @@ async fn assert_refused(authenticator: &JwtAuthenticator, token: &str, why: &str
 #[tokio::test]
 async fn a_good_token_says_who_it_is() {
     let claims = with(json!({
-        "name": "Ann", "picture": "https://example.com/ann.png", "nbf": now(), "userType": "brand",
+        "name": "Ann", "picture": "https://example.com/ann.png", "userType": "brand",
+        "nbf": now(), "iat": now(),
     }));
     for case in cases() {
         let (authenticator, token) = (case.authenticator(), case.token(&claims));
