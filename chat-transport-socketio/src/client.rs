@@ -177,12 +177,25 @@ impl Client {
 
     /// Leaves a conversation's room: what [`Emit::to_joined`] and [`Emit::to_not_left`] say comes no longer.
     /// A socket that has left 10,000 without joining one again goes on to hear of further ones.
-    pub fn leave(&self, conversation_id: ConversationId) {
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for one that the user may not see.
+    pub async fn leave(&self, conversation_id: ConversationId) -> Result<(), Error> {
+        if !self.has_joined(conversation_id) {
+            // The answer must not tell a stranger that there is such a conversation.
+            self.caller.conversation(conversation_id).await?;
+        }
         self.joined.lock().remove(&conversation_id);
         let mut left = self.left.lock();
         if left.len() < JOINED {
             left.insert(conversation_id);
         }
+        Ok(())
+    }
+
+    /// The user is in the conversation no longer. Whoever comes back to it has not left it.
+    pub(crate) fn removed_from(&self, conversation_id: ConversationId) {
+        self.joined.lock().remove(&conversation_id);
     }
 
     /// Whether this socket has left the conversation's room and not joined it again.

@@ -221,7 +221,7 @@ impl Conversation {
                 }
             }
             Event::Session(SessionEvent::ConversationRemoved { conversation_id }) => {
-                self.client.leave(*conversation_id);
+                self.client.removed_from(*conversation_id);
             }
             _ => {}
         }

@@ -235,8 +235,10 @@ for (const transport of TRANSPORTS) {
         e.emit('join-conversation', { conversationId: id, userId: eve });
         assert.deepEqual(await e.hear('joined-conversation'), { conversationId: id, success: false });
         assert.deepEqual(await e.hear('error'), { message: 'not found' });
-        e.emit('typing', { conversationId: id, userId: eve, isTyping: true });
-        assert.deepEqual(await e.hear('error'), { message: 'not found' });
+        for (const event of ['typing', 'leave-conversation']) {
+          e.emit(event, { conversationId: id, userId: eve, isTyping: true });
+          assert.deepEqual(await e.hear('error'), { message: 'not found' }, event);
+        }
       }
       send(a, ann, conversation, 'secret');
       await a.hear('receive-message');

@@ -171,12 +171,7 @@ async fn join(client: &Client, event: &Incoming) -> Result<Value, Error> {
 
 async fn leave(client: &Client, event: &Incoming) -> Result<Value, Error> {
     let InConversation { conversation_id } = event.read()?;
-    let id = client.numbered(conversation_id).await?;
-    if !client.has_joined(id) {
-        // It must not tell a stranger that there is such a conversation.
-        client.caller().conversation(id).await?;
-    }
-    client.leave(id);
+    client.leave(client.numbered(conversation_id).await?).await?;
     let left = room_value(conversation_id);
     client.emit(Emit::new("conversation:left", left.clone())).await;
     Ok(left)

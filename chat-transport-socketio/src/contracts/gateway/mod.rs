@@ -171,7 +171,7 @@ async fn carry_out(client: &Client, event: &Incoming) -> Result<Value, Error> {
         }
         "leave-conversation" => {
             let Leave { conversation_id } = event.read()?;
-            client.leave(client.numbered(conversation_id).await?);
+            client.leave(client.numbered(conversation_id).await?).await?;
             Ok(json!({ "conversationId": conversation_id.0 }))
         }
         "typing" => {

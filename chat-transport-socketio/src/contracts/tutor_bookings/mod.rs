@@ -63,7 +63,7 @@ impl Contract for TutorBookings {
             }
             "leave-conversation" => {
                 let name = named(&event)?;
-                client.leave(pair::find(client.caller(), client.user_id(), &name).await?.0);
+                client.leave(pair::find(client.caller(), client.user_id(), &name).await?.0).await?;
                 Ok(json!({ "conversationId": name }))
             }
             _ => Err(event.unknown()),
