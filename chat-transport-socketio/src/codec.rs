@@ -14,21 +14,28 @@ use crate::{
     frame::{About, SILENT, UNWRITTEN, Writer},
     known::{Known, Place},
     told::{Happening, Mark, Told, happenings, newcomers},
+    written::Written,
 };
 
 /// The codec of a contract.
 pub(crate) struct ContractCodec {
     contract: Arc<dyn Contract>,
     known: Arc<Known>,
+    written: Written,
 }
 
 impl ContractCodec {
     pub(crate) fn new(contract: Arc<dyn Contract>, known: Arc<Known>) -> Self {
-        Self { contract, known }
+        Self { contract, known, written: Written::default() }
     }
 
-    /// Writes an event of which [`Codec::encode`] did not know enough.
-    pub(crate) async fn look_up_and_encode(&self, event: &Event) -> Result<Bytes, Error> {
+    /// Writes an event of which [`Codec::encode`] did not know enough, once for all who ask.
+    pub(crate) async fn look_up_and_encode(&self, event: &Arc<Event>) -> Result<Bytes, Error> {
+        let frame = self.written.of(event);
+        frame.get_or_try_init(|| self.encode_with_look_ups(event)).await.cloned()
+    }
+
+    async fn encode_with_look_ups(&self, event: &Event) -> Result<Bytes, Error> {
         let mut writer = Writer::default();
         for happening in happenings(event) {
             let place = match happening.conversation_id() {

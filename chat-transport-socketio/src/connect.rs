@@ -23,9 +23,8 @@ use crate::{
     codec::ContractCodec,
     contract::{Contract, TurnAway},
     handshake::Handshake,
-    incoming::Incoming,
     known::Known,
-    link::Link,
+    link::{Link, Namespace},
     socket,
     transport::Engine,
 };
@@ -84,11 +83,13 @@ pub(crate) struct Seat {
     pub(crate) early: Vec<Outgoing>,
     pub(crate) identity: Identity,
     pub(crate) link: Arc<Link>,
+    pub(crate) namespace: Namespace,
     pub(crate) inbox: mpsc::Receiver<Received>,
     pub(crate) gone: oneshot::Receiver<()>,
 }
 
-type Reserved = Arc<Mutex<Option<Result<Seat, Error>>>>;
+/// A seat, or why there is none.
+type Reserved = Arc<Mutex<Option<Result<Seat, (Error, Arc<Link>)>>>>;
 
 /// Serves the contract's namespace.
 pub(crate) fn open_namespace(io: &SocketIo, mount: Arc<Mount>) {
@@ -104,7 +105,7 @@ pub(crate) fn open_namespace(io: &SocketIo, mount: Arc<Mount>) {
             let seat = socket.extensions.remove::<Reserved>();
             match seat.and_then(|reserved| reserved.lock().take()) {
                 Some(Ok(seat)) => socket::run(mount, socket, seat).await,
-                Some(Err(error)) => turn_away(&mount, socket, &error),
+                Some(Err((error, link))) => socket::turn_away(&mount, socket, &link, &error).await,
                 None => {}
             }
         }
@@ -120,9 +121,9 @@ async fn admit(mount: &Arc<Mount>, socket: &SocketRef, auth: Value) -> Result<()
         return Err(Error::Unauthenticated);
     };
     let handshake = Handshake::new(&auth, parts);
-    let seat = match take_seat(mount, &handshake, socket, link).await {
+    let seat = match take_seat(mount, &handshake, socket, Arc::clone(&link)).await {
         Err(Error::Unauthenticated) if mount.contract.turn_away() == TurnAway::Disconnect => {
-            Err(Error::Unauthenticated)
+            Err((Error::Unauthenticated, link))
         }
         seat => Ok(seat?),
     };
@@ -144,7 +145,7 @@ async fn take_seat(
     mount.known.forget_profile(&identity.user_id);
     let live = tokio::time::timeout(mount.auth_deadline, go_live(&session)).await;
     let early = live.unwrap_or(Err(CloseReason::Unavailable)).map_err(refused)?;
-    link.is_known();
+    let namespace = link.enter_namespace();
 
     let (into, inbox) = mpsc::channel(INBOX);
     socket.on_fallback(Receiver { into, link: Arc::clone(&link) });
@@ -154,7 +155,7 @@ async fn take_seat(
         drop(leave.lock().take());
         std::future::ready(())
     });
-    Ok(Seat { session, early, identity, link, inbox, gone })
+    Ok(Seat { session, early, identity, link, namespace, inbox, gone })
 }
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected
@@ -181,14 +182,6 @@ fn refused(reason: CloseReason) -> Error {
         CloseReason::RateLimited => Error::RateLimited { retry_after: Duration::from_secs(1) },
         _ => Error::Unavailable(BackendError::new(BackendErrorKind::Unavailable, "connect")),
     }
-}
-
-fn turn_away(mount: &Mount, socket: SocketRef, error: &Error) {
-    let refusal = mount.contract.refused(&Incoming::new("connect", Vec::new()), error);
-    if let Some(event) = refusal.event {
-        let _ = socket.emit(event.event(), event.data());
-    }
-    let _ = socket.disconnect();
 }
 
 /// Takes a socket's events into its inbox, in the order in which they came.

@@ -1,5 +1,7 @@
 //! An event that a client sent.
 
+use std::sync::Arc;
+
 use parlor_core::{Error, Invalid};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,13 +15,13 @@ const REASON_BYTES: usize = 200;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incoming {
     name: String,
-    args: Vec<Value>,
+    args: Arc<[Value]>,
 }
 
 impl Incoming {
     /// An event with its arguments.
     pub fn new(name: impl Into<String>, args: Vec<Value>) -> Self {
-        Self { name: name.into(), args }
+        Self { name: name.into(), args: args.into() }
     }
 
     /// Reads the array that Socket.IO sends: the name, then the arguments.
@@ -29,7 +31,7 @@ impl Incoming {
     pub(crate) fn parse(json: &str) -> Result<Self, (Self, Error)> {
         match serde_json::from_str::<Vec<Value>>(json) {
             Ok(mut args) if args.first().is_some_and(Value::is_string) => match args.remove(0) {
-                Value::String(name) => Ok(Self { name, args }),
+                Value::String(name) => Ok(Self::new(name, args)),
                 _ => Err((Self::new("", Vec::new()), unreadable("is not an event"))),
             },
             Ok(_) => Err((Self::new("", Vec::new()), unreadable("is not an event"))),

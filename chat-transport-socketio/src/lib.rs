@@ -30,6 +30,7 @@ mod http;
 mod incoming;
 mod known;
 mod link;
+mod missed;
 pub mod names;
 pub mod numbers;
 mod presence;
@@ -39,6 +40,7 @@ mod stream;
 mod told;
 mod transport;
 mod undelivered;
+mod written;
 
 pub use client::{Client, HeldBack};
 pub use contract::{Contract, Refusal, TurnAway};

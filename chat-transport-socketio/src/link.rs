@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) address: Option<IpAddr>,
     /// Until a namespace is connected.
     place: Mutex<Option<Place>>,
+    /// Connected namespaces.
+    namespaces: AtomicUsize,
     waiting_events: AtomicUsize,
     waiting_bytes: AtomicUsize,
     /// Somebody waits until more may be read.
@@ -46,11 +48,21 @@ pub(crate) struct Link {
     pulse: watch::Sender<u64>,
 }
 
+/// A connected namespace of a connection, as long as it lives.
+pub(crate) struct Namespace(Arc<Link>);
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        self.0.namespaces.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Link {
     pub(crate) fn new(address: Option<IpAddr>, place: Option<Place>) -> Self {
         Self {
             address,
             place: Mutex::new(place),
+            namespaces: AtomicUsize::new(0),
             waiting_events: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -62,9 +74,16 @@ impl Link {
         }
     }
 
-    /// It is known who is at the other end.
-    pub(crate) fn is_known(&self) {
+    /// A namespace is connected: it is known who is at the other end.
+    pub(crate) fn enter_namespace(self: &Arc<Self>) -> Namespace {
+        self.namespaces.fetch_add(1, Ordering::Relaxed);
         self.place.lock().take();
+        Namespace(Arc::clone(self))
+    }
+
+    /// Whether a namespace is connected.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.namespaces.load(Ordering::Relaxed) > 0
     }
 
     /// An event came in.
@@ -144,11 +163,6 @@ impl Link {
             // The sender lives as long as `self` does.
             let _ = pulse.changed().await;
         }
-    }
-
-    /// A listener to changes from now on.
-    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
-        self.pulse.subscribe()
     }
 
     fn beat(&self) {

@@ -1,12 +1,12 @@
 //! One socket, one task: carries out its events in order, tells it what happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use parlor_core::{
     CloseReason, Error, Outgoing, Timestamp,
-    command::{Command, History, Reply},
-    event::{Changes, Event, SessionEvent},
+    event::{Event, SessionEvent},
     model::ConversationId,
 };
 use socketioxide::extract::{AckSender, SocketRef};
@@ -22,12 +22,15 @@ use crate::{
     frame::{self, Part},
     incoming::Incoming,
     link::Link,
+    missed,
     presence::{self, Online},
     undelivered::{Delivered, without_claimed},
 };
 
 /// Bytes of events that are taken from the session at once.
 const BATCH: usize = 32 * 1024;
+/// Conversations of which it is remembered since when the user is not in them.
+const REMOVED: usize = 10_000;
 /// So long what a client sent before it went is still carried out.
 const FAREWELL: Duration = Duration::from_secs(10);
 /// So long a last word is given to reach the client.
@@ -35,27 +38,38 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// How a socket ends.
 enum End {
-    /// The client has gone, or the connection has broken.
+    /// The client has left the namespace, or has gone altogether.
     Gone,
+    /// The connection has broken, or is given up.
+    Broken,
     /// The server ends it.
     Closed(CloseReason),
 }
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
-    let Seat { session, early, identity, link, inbox, gone } = seat;
-    let span = tracing::Span::current();
-    span.record("user", tracing::field::display(&identity.user_id));
+    let Seat { session, early, identity, link, namespace, inbox, gone } = seat;
     let client = Arc::new(Client::new(mount, session, identity, socket, link));
     let conversation = Conversation {
         client: Arc::clone(&client),
         online: Online::default(),
         since: client.chat().now(),
+        removed: HashMap::new(),
         asides: FuturesUnordered::new(),
         delivered: Delivered::default(),
     };
     let end = conversation.run(early, inbox, gone).await;
+    drop(namespace);
     finish(&client, end).await;
+}
+
+/// Tells a client why it is not let in, and closes its connection.
+pub(crate) async fn turn_away(mount: &Mount, socket: SocketRef, link: &Link, error: &Error) {
+    let refusal = mount.contract.refused(&Incoming::new("connect", Vec::new()), error);
+    if let Some(event) = refusal.event {
+        let _ = socket.emit(event.event(), event.data());
+    }
+    send_away(mount, &socket, link).await;
 }
 
 struct Conversation {
@@ -63,7 +77,9 @@ struct Conversation {
     online: Online,
     /// When the socket connected: what is older the client loads itself.
     since: Timestamp,
-    /// Looks that an event made necessary, and what they found to be told.
+    /// Since when the user is in these conversations no longer.
+    removed: HashMap<ConversationId, Timestamp>,
+    /// Looks at the presence of whom an event brought, and what they found to be told.
     asides: FuturesUnordered<BoxFuture<'static, Result<Option<Event>, Error>>>,
     delivered: Delivered,
 }
@@ -80,16 +96,15 @@ impl Conversation {
         if let Err(error) = greeting {
             refuse(&client, &Incoming::new("connect", Vec::new()), &error, None).await;
             if matches!(error, Error::Unavailable(_)) {
-                return End::Gone;
+                return End::Broken;
             }
         }
         if self.tell(&mut batch).await.is_err() {
-            return End::Gone;
+            return End::Broken;
         }
 
         let mut gone = gone.fuse();
         let mut current: Option<BoxFuture<'static, ()>> = None;
-        let mut listen = client.link.listen();
         let mut leaving = false;
         let mut closed = None;
         let farewell = sleep_until(Instant::now());
@@ -113,7 +128,7 @@ impl Conversation {
                 },
                 turn = next(&client, &mut batch, &mut closed), if has_room && !leaving => {
                     if self.tell(&mut batch).await.is_err() {
-                        return End::Gone;
+                        return End::Broken;
                     }
                     drop(turn);
                     if let Some(reason) = closed {
@@ -123,16 +138,15 @@ impl Conversation {
                 Some(found) = self.asides.next(), if !self.asides.is_empty() && !leaving => {
                     match found {
                         Ok(Some(event)) => {
-                            if self.tell_event(&event, None).await.is_err() {
-                                return End::Gone;
+                            if self.write(&Arc::new(event), None).await.is_err() {
+                                return End::Broken;
                             }
-                            self.delivered.mark(&client);
                         }
                         Ok(None) => {}
-                        Err(error) => tracing::warn!(%error, "a look after an event failed"),
+                        Err(error) => tracing::warn!(%error, "presence cannot be looked up"),
                     }
                 }
-                _ = listen.changed(), if !has_room && !leaving => {}
+                () = client.link.until(Link::has_room), if !has_room && !leaving => {}
                 () = &mut farewell, if leaving => return End::Gone,
             }
         }
@@ -140,17 +154,40 @@ impl Conversation {
 
     async fn tell(&mut self, batch: &mut Vec<Outgoing>) -> Result<(), Broken> {
         for outgoing in batch.drain(..) {
-            self.tell_event(&outgoing.event, Some(&outgoing.frame)).await?;
+            self.tell_event(&outgoing).await?;
         }
         self.delivered.mark(&self.client);
         batch.shrink_to(8);
         Ok(())
     }
 
-    /// Tells an event, writing it first where its frame does not.
-    async fn tell_event(&mut self, event: &Event, frame: Option<&[u8]>) -> Result<(), Broken> {
+    /// Tells an event, and what was missed of a conversation that it brings.
+    async fn tell_event(&mut self, Outgoing { event, frame, .. }: &Outgoing) -> Result<(), Broken> {
         self.follow(event)?;
-        let left = without_claimed(&self.client, event);
+        self.write(event, Some(frame)).await?;
+        let Event::Session(SessionEvent::ConversationAdded { summary }) = &**event else {
+            return Ok(());
+        };
+        let since = self.removed.remove(&summary.conversation.id).unwrap_or(self.since);
+        if summary.conversation.last_activity_at < since {
+            return Ok(());
+        }
+        // Before anything that follows, so that it stays in order.
+        match missed::since(&self.client, summary, since).await {
+            Ok(Some(missed)) => self.write(&Arc::new(missed), None).await,
+            Err(Error::NotFound) => Ok(()),
+            // Left out it would be lost; connected again the client loads it.
+            Ok(None) => Err(Broken),
+            Err(error) => {
+                tracing::warn!(%error, "what was missed cannot be read");
+                Err(Broken)
+            }
+        }
+    }
+
+    /// Writes an event to the client: its frame, else what is looked up first.
+    async fn write(&mut self, event: &Arc<Event>, frame: Option<&Bytes>) -> Result<(), Broken> {
+        let left = without_claimed(&self.client, event).map(Arc::new);
         let (event, frame) = match &left {
             Some(left) => (left, None),
             None => (event, frame),
@@ -213,15 +250,11 @@ impl Conversation {
             Event::Session(SessionEvent::Limited { .. } | SessionEvent::Resync { .. }) => {
                 return Err(Broken);
             }
-            Event::Session(SessionEvent::ConversationAdded { summary }) => {
-                let (id, after) = (summary.conversation.id, summary.me.read_seq);
-                if summary.conversation.last_seq > after {
-                    let client = Arc::clone(&self.client);
-                    self.asides.push(Box::pin(missed(client, id, after, self.since)));
-                }
-            }
             Event::Session(SessionEvent::ConversationRemoved { conversation_id }) => {
                 self.client.removed_from(*conversation_id);
+                if self.removed.len() < REMOVED {
+                    self.removed.insert(*conversation_id, self.client.chat().now());
+                }
             }
             _ => {}
         }
@@ -240,31 +273,6 @@ impl Conversation {
         }
         Ok(())
     }
-}
-
-/// What was sent in a conversation since the client connected and before it was told of it.
-async fn missed(
-    client: Arc<Client>,
-    conversation_id: ConversationId,
-    after: u64,
-    since: Timestamp,
-) -> Result<Option<Event>, Error> {
-    let history = History { conversation_id, before: None, after: Some(after), limit: Some(100) };
-    let Reply::History(page) = client.dispatch(Command::History(history)).await? else {
-        return Ok(None);
-    };
-    let messages = page.messages.into_iter().filter(|message| message.created_at >= since);
-    let changes = Changes {
-        conversation_id,
-        since_rev: 0,
-        messages: messages.collect(),
-        revised: Vec::new(),
-        conversation: None,
-        members: None,
-        through_rev: 0,
-        next: None,
-    };
-    Ok(Some(Event::Session(SessionEvent::Changes(Box::new(changes)))))
 }
 
 /// Waits until something happened and may be told. Cancel safe: what was taken stays in the batch.
@@ -320,26 +328,32 @@ async fn refuse(client: &Client, event: &Incoming, error: &Error, ack: Option<Ac
     }
 }
 
-/// Says the last word and closes.
+/// Says the last word and closes the connection, unless other namespaces are still in use.
 async fn finish(client: &Client, end: End) {
-    let stay_away = match end {
-        End::Gone => false,
+    let Client { mount, socket, link, .. } = client;
+    match end {
+        End::Gone if link.is_in_use() => {}
         End::Closed(CloseReason::Expired) => {
             let data = serde_json::json!({ "message": "the token has expired" });
             let _ = timeout(LAST_WORD, client.emit(Emit::new("error", data))).await;
-            true
+            send_away(mount, socket, link).await;
         }
-        End::Closed(CloseReason::Ended) => true,
-        End::Closed(_) => false,
-    };
-    let link = &client.link;
-    if stay_away {
-        // To a client this means: do not connect again by yourself. It closes when it has heard it.
-        let _ = client.socket.clone().disconnect();
-        let _ = timeout(LAST_WORD, link.until(Link::is_closed)).await;
-    } else {
-        let written = |link: &Link| link.is_flushed() || link.is_closed();
-        let _ = timeout(LAST_WORD, link.until(written)).await;
+        End::Closed(CloseReason::Ended) => send_away(mount, socket, link).await,
+        End::Gone | End::Broken | End::Closed(_) => {
+            let written = |link: &Link| link.is_flushed() || link.is_closed();
+            let _ = timeout(LAST_WORD, link.until(written)).await;
+            mount.engine.close(socket, link).await;
+        }
     }
-    client.mount.engine.close(client).await;
+}
+
+/// To a client this means: do not connect again by yourself. It closes when it has heard it.
+async fn send_away(mount: &Mount, socket: &SocketRef, link: &Link) {
+    let _ = socket.clone().disconnect();
+    if !link.is_in_use() {
+        let _ = timeout(LAST_WORD, link.until(Link::is_closed)).await;
+    }
+    if !link.is_in_use() {
+        mount.engine.close(socket, link).await;
+    }
 }

@@ -15,19 +15,20 @@ use parlor_core::{
     Chat,
     transport::{Lobby, Origins},
 };
-use socketioxide::{ParserConfig, SocketIo, TransportType, service::SocketIoService};
+use socketioxide::{
+    ParserConfig, SocketIo, TransportType, extract::SocketRef, service::SocketIoService,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    client::Client,
     codec::ContractCodec,
     connect::{Mount, open_namespace},
     contract::Contract,
     http::{CLOSE, Refused, admits, serve},
     known::Known,
-    link::{BUFFER, Links},
+    link::{BUFFER, Link, Links},
     rest::Rest,
 };
 
@@ -241,16 +242,16 @@ impl Engine {
     }
 
     /// Ends a client's connection, so that it connects again by itself unless it was told otherwise.
-    pub(crate) async fn close(&self, client: &Client) {
-        if client.socket.transport_type() == TransportType::Polling {
+    pub(crate) async fn close(&self, socket: &SocketRef, link: &Link) {
+        if socket.transport_type() == TransportType::Polling {
             // As if the client had said that it goes: the session ends at once.
-            let uri = format!("{}/?EIO=4&transport=polling&sid={}", self.path, client.id());
+            let uri = format!("{}/?EIO=4&transport=polling&sid={}", self.path, socket.id);
             if let Ok(request) = Request::builder().method(Method::POST).uri(uri).body(CLOSE.into())
             {
                 self.call(request).await;
             }
         }
-        client.link.close();
+        link.close();
     }
 }
 

@@ -9,7 +9,7 @@ use parlor_core::{
 };
 use tokio::time::timeout;
 
-use crate::{client::Client, link::Link};
+use crate::{client::Client, link::Link, missed};
 
 /// Under a stream of events there may never be a moment at which all is written.
 const WRITTEN: Duration = Duration::from_secs(2);
@@ -60,12 +60,13 @@ pub(crate) fn without_claimed(client: &Client, event: &Event) -> Option<Event> {
     let left = match event {
         Event::Session(SessionEvent::Changes(changes)) => {
             let messages = messages.iter().filter(|message| !claimed(message)).cloned().collect();
-            Changes { messages, ..Changes::clone(changes) }
+            let left = Changes { messages, ..Changes::clone(changes) };
+            Event::Session(SessionEvent::Changes(Box::new(left)))
         }
         // The one message that it says.
-        _ => nothing(messages),
+        _ => missed::told(event.conversation_id()?, Vec::new()),
     };
-    Some(Event::Session(SessionEvent::Changes(Box::new(left))))
+    Some(left)
 }
 
 fn sent(event: &Event) -> &[Message] {
@@ -75,18 +76,5 @@ fn sent(event: &Event) -> &[Message] {
         }
         Event::Session(SessionEvent::Changes(changes)) => &changes.messages,
         _ => &[],
-    }
-}
-
-fn nothing(messages: &[Message]) -> Changes {
-    Changes {
-        conversation_id: messages[0].conversation_id,
-        since_rev: 0,
-        messages: Vec::new(),
-        revised: Vec::new(),
-        conversation: None,
-        members: None,
-        through_rev: 0,
-        next: None,
     }
 }

@@ -3,17 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
 mod contracts;
+mod order;
 mod support;
 
 use std::time::Duration;
 
 use axum::{body::Body, http::Request};
 use parlor_core::model::{Identity, NewMessage};
-use parlor_transport_socketio::{Transport, contracts::Connections};
+use parlor_transport_socketio::{
+    Transport,
+    contracts::{Connections, DirectMessages, Gateway},
+};
 use serde_json::json;
 use tower::ServiceExt;
 
-use support::{Medium, Raw, chat, eventually, pair, serve, user};
+use support::{Medium, Raw, chat, eventually, pair, serve, serve_contract, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_reaches_the_sockets_of_other_nodes_without_an_adapter() {
@@ -128,6 +132,33 @@ async fn who_goes_takes_their_session_along() {
     eventually(|| chat.connections() == 0).await;
     drop(Raw::connect(at, "ann").await);
     eventually(|| chat.connections() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_does_not_stay_connected() {
+    let chat = chat().await;
+    let mut nobody = Raw::open(serve_contract(&chat, DirectMessages::new()).await).await;
+    nobody.enter("", "nobody").await;
+    let said = nobody.rest().await;
+    assert_eq!(said, [r#"42["error",{"message":"authentication required"}]"#, "41"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_namespaces_of_a_connection_come_and_go_by_themselves() {
+    let chat = chat().await;
+    let at = serve(&chat, |it| it.contract(Gateway::new())).await;
+    let mut ann = Raw::connect(at, "ann").await;
+    ann.enter("/chat,", "ann").await;
+    assert_eq!(chat.connections(), 2);
+    ann.send("41/chat,").await;
+    eventually(|| chat.connections() == 1).await;
+    ann.emit("noSuchEvent", json!(1)).await;
+    ann.event("error").await;
+    ann.enter("/chat,", "ann").await;
+    ann.send("41").await;
+    ann.send("41/chat,").await;
+    assert_eq!(ann.rest().await, Vec::<String>::new());
+    assert_eq!(chat.connections(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

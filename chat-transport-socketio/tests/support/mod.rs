@@ -120,10 +120,15 @@ impl Raw {
     /// Connects a user.
     pub(crate) async fn connect(address: SocketAddr, user: &str) -> Self {
         let mut raw = Self::open(address).await;
-        raw.send(&format!("40{}", json!({ "token": user }))).await;
-        let answer = raw.packet().await.unwrap();
-        assert!(answer.starts_with("40{"), "{answer}");
+        raw.enter("", user).await;
         raw
+    }
+
+    /// Connects a user to a namespace, written as `/chat,`.
+    pub(crate) async fn enter(&mut self, namespace: &str, user: &str) {
+        self.send(&format!("40{namespace}{}", json!({ "token": user }))).await;
+        let answer = self.packet().await.unwrap();
+        assert!(answer.starts_with(&format!("40{namespace}{{")), "{answer}");
     }
 
     pub(crate) async fn send(&mut self, packet: &str) {
@@ -159,6 +164,22 @@ impl Raw {
             let mut event: Vec<Value> = serde_json::from_str(json).unwrap();
             if event[0] == name {
                 return event.remove(1);
+            }
+        }
+    }
+
+    /// The events of this name that were told before the server answers what is asked now.
+    pub(crate) async fn told_by_now(&mut self, name: &str) -> Vec<Value> {
+        self.emit("noSuchEvent", Value::Null).await;
+        let mut told = Vec::new();
+        loop {
+            let packet = self.packet().await.expect("an open connection");
+            let Some(json) = packet.strip_prefix("42") else { continue };
+            let mut event: Vec<Value> = serde_json::from_str(json).unwrap();
+            match event[0].as_str() {
+                Some("error") => return told,
+                Some(event_name) if event_name == name => told.push(event.remove(1)),
+                _ => {}
             }
         }
     }
