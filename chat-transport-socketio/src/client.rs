@@ -216,6 +216,11 @@ impl Client {
         self.mount.known.numbered(number.0).await
     }
 
+    /// Whether the connection has ended. What is said then is lost.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_closed() || !self.socket.connected()
+    }
+
     /// Holds back what happens, until the guard is dropped. Nothing is lost meanwhile; a client that is
     /// kept waiting long enough to fall behind is closed.
     pub async fn hold_back(&self) -> HeldBack<'_> {

@@ -1,5 +1,7 @@
 //! What the published contracts do with a directory of the host's own, and what they leave alone.
 
+mod queue;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -14,7 +14,7 @@ use parlor_core::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::pair::pair_id;
+use self::{pair::pair_id, queue::Queue};
 use crate::{
     Client, Contract, Emit, Incoming, Told, history::text_of, known::mismatch, rest::Rest,
 };
@@ -44,12 +44,11 @@ impl Contract for TutorBookings {
     }
 
     async fn connected(&self, client: &Client) -> Result<(), Error> {
-        let queue = queue::claim_all(client).await?;
-        let unread = match client.dispatch(Command::UnreadTotal).await? {
+        let unread = match queue::patiently(client, Command::UnreadTotal).await? {
             Reply::Unread(total) => total.messages,
             _ => return Err(mismatch()),
         };
-        queue::greet(client, queue, unread).await
+        Queue::of(client).await?.greet(client, unread).await
     }
 
     async fn received(&self, client: &Client, event: Incoming) -> Result<Value, Error> {
@@ -57,8 +56,7 @@ impl Contract for TutorBookings {
             "send-message" => send(client, event.read()?).await,
             "join-conversation" => {
                 let name = named(&event)?;
-                let (id, direct) = pair::find(client.caller(), client.user_id(), &name).await?;
-                join(client, id, &direct).await?;
+                join(client, pair::find(client.caller(), client.user_id(), &name).await?.0).await?;
                 Ok(json!({ "conversationId": name }))
             }
             "leave-conversation" => {
@@ -113,12 +111,10 @@ async fn send(client: &Client, sent: SendMessage) -> Result<Value, Error> {
 }
 
 /// Joins, and tells what came while the socket had left.
-async fn join(client: &Client, id: ConversationId, direct: &Direct) -> Result<(), Error> {
+async fn join(client: &Client, id: ConversationId) -> Result<(), Error> {
     let _held = client.hold_back().await;
     if client.has_left(id) {
-        for message in queue::claim(client, id, direct).await?.all(client).await? {
-            client.emit(new_message(&message, direct)).await;
-        }
+        Queue::of_conversation(client, id).await?.tell(client).await?;
     }
     client.join(id).await
 }
