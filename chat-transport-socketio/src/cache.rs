@@ -30,6 +30,11 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         }
         self.young.insert(key, value);
     }
+
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
 }
 
 #[cfg(test)]
@@ -47,5 +52,7 @@ mod tests {
         assert_eq!(cache.get(&50), None);
         cache.insert(0, 7);
         assert_eq!(cache.get(&0), Some(7));
+        cache.remove(&0);
+        assert_eq!(cache.get(&0), None);
     }
 }

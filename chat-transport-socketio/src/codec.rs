@@ -6,14 +6,14 @@ use bytes::Bytes;
 use parlor_core::{
     Codec, Error,
     event::{Event, SessionEvent},
-    model::ClientId,
+    model::{ClientId, UserId},
 };
 
 use crate::{
     contract::Contract,
     frame::{About, SILENT, UNWRITTEN, Writer},
     known::{Known, Place},
-    told::{Happening, Mark, Told, happenings, newcomers},
+    told::{Arrival, Happening, Mark, Told, happenings, newcomers},
     written::Written,
 };
 
@@ -42,28 +42,42 @@ impl ContractCodec {
                 Some(id) => Some(self.known.place(id, happening.user()).await?),
                 None => None,
             };
-            let mark = match happening {
+            let found = match happening {
                 Happening::Read { conversation_id, seq, .. } => {
-                    Some(self.known.mark(conversation_id, seq).await?)
+                    Found::Mark(self.known.mark(conversation_id, seq).await?)
                 }
-                _ => None,
+                Happening::Created(arrival) => match self.members_now(&arrival) {
+                    Some(members) => Found::Members(members),
+                    None => Found::Members(self.known.members(arrival.conversation.id).await?),
+                },
+                _ => Found::Nothing,
             };
-            self.write(&mut writer, happening, place.as_ref(), mark);
+            self.write(&mut writer, happening, place.as_ref(), &found);
         }
         Ok(writer.finish())
+    }
+
+    /// Who is in a new conversation, if that is known or does not matter.
+    fn members_now(&self, arrival: &Arrival<'_>) -> Option<Vec<UserId>> {
+        match (arrival.members, &arrival.conversation.direct) {
+            (_, Some(direct)) => Some(direct.users.to_vec()),
+            (Some(members), None) => Some(members.iter().map(|it| it.user_id.clone()).collect()),
+            (None, None) => (!self.contract.serves_groups()).then(Vec::new),
+        }
     }
 
     fn encode_now(&self, happenings: &[Happening<'_>]) -> Option<Bytes> {
         let mut writer = Writer::default();
         for happening in happenings {
             let place = self.known.place_now(happening)?;
-            let mark = match happening {
+            let found = match happening {
                 Happening::Read { conversation_id, seq, .. } => {
-                    Some(self.known.mark_now(*conversation_id, *seq)?)
+                    Found::Mark(self.known.mark_now(*conversation_id, *seq)?)
                 }
-                _ => None,
+                Happening::Created(arrival) => Found::Members(self.members_now(arrival)?),
+                _ => Found::Nothing,
             };
-            self.write(&mut writer, *happening, place.as_ref(), mark);
+            self.write(&mut writer, *happening, place.as_ref(), &found);
         }
         Some(writer.finish())
     }
@@ -73,9 +87,9 @@ impl ContractCodec {
         writer: &mut Writer,
         happening: Happening<'_>,
         place: Option<&Place>,
-        mark: Option<Mark>,
+        found: &Found,
     ) {
-        let Some(told) = told(happening, place, mark) else { return };
+        let Some(told) = told(happening, place, found) else { return };
         let about = match happening {
             Happening::Presence { user_id, online } => {
                 About { presence: Some((user_id, online)), ..About::default() }
@@ -83,8 +97,9 @@ impl ContractCodec {
             Happening::Sent(message) => About {
                 sender: message.sender_id.as_ref(),
                 key: message.client_id.as_ref().map(ClientId::as_str),
-                presence: None,
+                ..About::default()
             },
+            Happening::Created(arrival) => About { only: arrival.only, ..About::default() },
             _ => About::default(),
         };
         for emit in self.contract.outgoing(&told) {
@@ -132,18 +147,31 @@ fn concerns_the_connection(event: &Event) -> bool {
         )
 }
 
+/// What besides the place an event says.
+enum Found {
+    Nothing,
+    Mark(Mark),
+    Members(Vec<UserId>),
+}
+
 fn told<'a>(
     happening: Happening<'a>,
     place: Option<&'a Place>,
-    mark: Option<Mark>,
+    found: &'a Found,
 ) -> Option<Told<'a>> {
     Some(match happening {
         Happening::Sent(message) => Told::Sent { message, place: place? },
         Happening::Edited(message) => Told::Edited { message, place: place? },
         Happening::Deleted(message) => Told::Deleted { message, place: place? },
-        Happening::Created(_) => Told::Created { place: place? },
+        Happening::Created(..) => match found {
+            Found::Members(members) => Told::Created { place: place?, members },
+            _ => return None,
+        },
         Happening::Typing { user_id, on, .. } => Told::Typing { place: place?, user_id, on },
-        Happening::Read { user_id, .. } => Told::Read { place: place?, user_id, message: mark? },
+        Happening::Read { user_id, .. } => match found {
+            Found::Mark(mark) => Told::Read { place: place?, user_id, message: *mark },
+            _ => return None,
+        },
         Happening::Presence { user_id, online: true } => Told::Online { user_id },
         Happening::Presence { user_id, online: false } => Told::Offline { user_id },
     })

@@ -70,6 +70,12 @@ pub trait Contract: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether clients are told of groups: then [`Told::Created`] has the members of every group, and clients
+    /// hear of the presence of those with whom they share one, as many as a session may watch. Defaults to no.
+    fn serves_groups(&self) -> bool {
+        false
+    }
+
     /// Whether a message that was told to a client counts as delivered to its user: then
     /// [`Client::claim_undelivered`] gives those that never were. Defaults to no.
     fn marks_delivered(&self) -> bool {

@@ -2,7 +2,7 @@
 //! into one `Bytes`, so that all connections share it.
 
 use bytes::Bytes;
-use parlor_core::model::UserId;
+use parlor_core::model::{Member, UserId};
 
 use crate::emit::{Emit, Room, Side};
 
@@ -14,12 +14,14 @@ pub(crate) const SILENT: Bytes = Bytes::from_static(&[]);
 const UNWRITTEN_TAG: u8 = 0xFF;
 const JOINED: u8 = 1;
 const NOT_JOINED: u8 = 2;
+const NOT_LEFT: u8 = 3;
+const ROOM: u8 = 3;
 const NOT_ITS_SENDER: u8 = 4;
 const ONLINE: u8 = 8;
 const OFFLINE: u8 = 16;
 const SENDER: u8 = 32;
 const OTHERS: u8 = 64;
-const NOT_LEFT: u8 = 128;
+const ONLY: u8 = 128;
 
 /// One Socket.IO event of a frame.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) struct Part<'a> {
     pub(crate) presence: Option<(&'a str, bool)>,
     /// Who sent the message that it tells, where it is for them alone (`true`) or for the others.
     pub(crate) sender: Option<(&'a str, bool)>,
+    /// The users to whom it is news, where it is not news to all.
+    pub(crate) only: Option<Vec<&'a str>>,
     /// The key of the message that it tells, where the socket that sent it is not told.
     pub(crate) sender_key: Option<&'a str>,
     pub(crate) event: &'a str,
@@ -45,6 +49,8 @@ pub(crate) struct About<'a> {
     pub(crate) sender: Option<&'a UserId>,
     /// The message's key.
     pub(crate) key: Option<&'a str>,
+    /// To whom alone it is news.
+    pub(crate) only: Option<&'a [Member]>,
 }
 
 /// Packs events one after the other.
@@ -53,7 +59,7 @@ pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(crate) fn push(&mut self, emit: &Emit, about: About<'_>) {
-        let About { presence, sender, key } = about;
+        let About { presence, sender, key, only } = about;
         let to = emit.to();
         let sender = match (to.side, sender) {
             (Side::Any, _) | (Side::Others, None) => None,
@@ -77,12 +83,17 @@ impl Writer {
             None => 0,
         };
         tag |= sender.map_or(0, |(_, side)| side);
+        tag |= only.map_or(0, |_| ONLY);
         self.0.push(tag);
         if let Some((user, _)) = presence {
             self.text(user.as_str());
         }
         if let Some((sender, _)) = sender {
             self.text(sender.as_str());
+        }
+        if let Some(users) = only {
+            self.number(users.len());
+            users.iter().for_each(|member| self.text(member.user_id.as_str()));
         }
         if let Some(key) = key {
             self.text(key);
@@ -92,9 +103,13 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
-        let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&length.to_le_bytes());
+        self.number(text.len());
         self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn number(&mut self, number: usize) {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        self.0.extend_from_slice(&number.to_le_bytes());
     }
 
     pub(crate) fn finish(self) -> Bytes {
@@ -117,7 +132,7 @@ pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
             0 => None,
             direction => Some((text(&mut rest)?, direction == ONLINE)),
         };
-        let room = match tag & (JOINED | NOT_JOINED | NOT_LEFT) {
+        let room = match tag & ROOM {
             JOINED => Room::Joined,
             NOT_JOINED => Room::NotJoined,
             NOT_LEFT => Room::NotLeft,
@@ -127,25 +142,39 @@ pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
             0 => None,
             side => Some((text(&mut rest)?, side == SENDER)),
         };
+        let only = match tag & ONLY {
+            0 => None,
+            _ => {
+                let users = number(&mut rest)?;
+                Some((0..users).map(|_| text(&mut rest)).collect::<Option<Vec<_>>>()?)
+            }
+        };
         let sender_key = match tag & NOT_ITS_SENDER {
             0 => None,
             _ => Some(text(&mut rest)?),
         };
         let event = text(&mut rest)?;
-        Some(Part { room, presence, sender, sender_key, event, json: text(&mut rest)? })
+        let json = text(&mut rest)?;
+        Some(Part { room, presence, sender, only, sender_key, event, json })
     })
 }
 
 fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let (length, after) = rest.split_at_checked(4)?;
-    let length = usize::try_from(u32::from_le_bytes(length.try_into().ok()?)).ok()?;
-    let (text, after) = after.split_at_checked(length)?;
+    let length = number(rest)?;
+    let (text, after) = rest.split_at_checked(length)?;
     *rest = after;
     std::str::from_utf8(text).ok()
 }
 
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    let (number, after) = rest.split_at_checked(4)?;
+    *rest = after;
+    usize::try_from(u32::from_le_bytes(number.try_into().ok()?)).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use parlor_core::{Timestamp, model::Role};
     use serde_json::json;
 
     use super::*;
@@ -153,7 +182,7 @@ mod tests {
     #[test]
     fn what_was_packed_comes_out() {
         let ann = UserId::new("ann").unwrap();
-        let sent = About { sender: Some(&ann), key: Some("k"), presence: None };
+        let sent = About { sender: Some(&ann), key: Some("k"), ..About::default() };
         let comes = |online| About { presence: Some((&ann, online)), ..About::default() };
         let mut writer = Writer::default();
         let a = Emit::new("a", json!({ "x": "ä\n" })).to_joined().not_to_its_sender();
@@ -162,10 +191,14 @@ mod tests {
         writer.push(&Emit::new("c", json!([1])), comes(true));
         writer.push(&Emit::new("d", json!(0)), comes(false));
         writer.push(&Emit::new("e", json!(0)).to_not_left(), About::default());
+        let new = Member { user_id: ann.clone(), role: Role::Member, joined_at: Timestamp::MAX };
+        let only = About { only: Some(&[new]), ..About::default() };
+        writer.push(&Emit::new("f", json!(0)), only);
         let frame = writer.finish();
         assert!(!is_unwritten(&frame));
         let parts: Vec<_> = parts(&frame).collect();
-        assert_eq!((parts.len(), parts[4].room), (5, Room::NotLeft));
+        assert_eq!((parts.len(), parts[4].room), (6, Room::NotLeft));
+        assert_eq!((&parts[4].only, &parts[5].only), (&None, &Some(vec!["ann"])));
         assert_eq!((parts[0].room, parts[0].sender_key), (Room::Joined, Some("k")));
         assert_eq!((parts[0].event, parts[0].json), ("a", "{\"x\":\"ä\\n\"}"));
         assert_eq!((parts[1].room, parts[1].sender_key), (Room::NotJoined, None));
@@ -177,7 +210,7 @@ mod tests {
     #[test]
     fn an_event_is_for_the_sender_or_for_the_others() {
         let ann = UserId::new("ann").unwrap();
-        let sent = About { sender: Some(&ann), key: Some("k"), presence: None };
+        let sent = About { sender: Some(&ann), key: Some("k"), ..About::default() };
         let mut writer = Writer::default();
         let own = Emit::new("own", json!(1)).to_sender().not_to_its_sender();
         let news = Emit::new("news", json!(2)).to_joined().to_others();

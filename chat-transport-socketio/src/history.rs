@@ -1,9 +1,10 @@
 //! Lists as Socket.IO front ends ask for them, and who has read what.
 
+use futures::{StreamExt, TryStreamExt, stream};
 use parlor_core::{
     Caller, Chat, Error, Invalid,
     command::{Command, History, InConversation, ListConversations, Reply},
-    model::{ConversationId, ConversationSummary, Cursor, Message, MessageId},
+    model::{ConversationId, ConversationSummary, Cursor, Message, MessageId, UserId},
     store::MessageRef,
 };
 
@@ -11,6 +12,8 @@ use crate::known::mismatch;
 
 /// Entries of a list whose client does not say how many.
 const PAGE: u64 = 100;
+/// Entries of a list that are completed at once.
+const AT_ONCE: usize = 8;
 
 /// The newest messages before a seq, oldest first: 100 by default, and at most.
 ///
@@ -114,6 +117,50 @@ impl Readers {
         let others = self.0.iter().filter(|it| Some(&it.user_id) != message.sender_id.as_ref());
         others.into_iter().any(|cursor| cursor.read_seq >= message.seq)
     }
+}
+
+/// Whether the last messages of one's direct conversations have been read by whom they are for. The list has
+/// shown that they may be seen, so it is no question of the user's own for each of them.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn last_are_read(
+    chat: &Chat,
+    me: &UserId,
+    list: &[ConversationSummary],
+) -> Result<Vec<bool>, Error> {
+    let host = chat.system();
+    let is_read = async |entry: &ConversationSummary| match &entry.last_message {
+        None => Ok(false),
+        Some(last) if last.sender_id.as_ref() != Some(me) => Ok(last.seq <= entry.me.read_seq),
+        Some(last) => match Readers::of(&host, entry.conversation.id).await {
+            Ok(readers) => Ok(readers.have_read(last)),
+            // It has gone meanwhile.
+            Err(Error::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        },
+    };
+    stream::iter(list).map(is_read).buffered(AT_ONCE).try_collect().await
+}
+
+/// Who is in each of some conversations, of which a list has shown that they may be seen.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub(crate) async fn members(
+    chat: &Chat,
+    list: &[ConversationSummary],
+) -> Result<Vec<Vec<UserId>>, Error> {
+    let host = chat.system();
+    let members = async |entry: &ConversationSummary| match &entry.conversation.direct {
+        Some(direct) => Ok(direct.users.to_vec()),
+        None => match host.members(entry.conversation.id).await {
+            Ok(members) => Ok(members.into_iter().map(|member| member.user_id).collect()),
+            Err(Error::NotFound) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        },
+    };
+    stream::iter(list).map(members).buffered(AT_ONCE).try_collect().await
 }
 
 /// What a message says to a client that shows text alone: its text, else where its file is.

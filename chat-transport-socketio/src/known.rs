@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use parlor_core::{
     BackendError, BackendErrorKind, Chat, Error,
     command::{Command, History, Reply, Users},
-    model::{Conversation, ConversationId, Message, Profile, UserId},
+    model::{Conversation, ConversationId, ConversationSummary, Message, Profile, UserId},
 };
 use tokio::time::Instant;
 
@@ -82,7 +82,7 @@ impl Known {
     pub(crate) fn learn(&self, happening: &Happening<'_>) {
         match happening {
             Happening::Sent(message) => self.learn_message(message),
-            Happening::Created(conversation) => self.learn_conversation(conversation),
+            Happening::Created(arrival) => self.learn_conversation(arrival.conversation),
             _ => {}
         }
     }
@@ -139,6 +139,26 @@ impl Known {
         Ok(Place { conversation, profiles })
     }
 
+    /// The places of a list, as [`Known::place`] gives each.
+    pub(crate) async fn places(&self, list: &[ConversationSummary]) -> Result<Vec<Place>, Error> {
+        let people_of = |entry: &ConversationSummary| match self.with_profiles {
+            true => people(&entry.conversation, None),
+            false => Vec::new(),
+        };
+        let mut users: Vec<UserId> = list.iter().flat_map(people_of).collect();
+        users.sort();
+        users.dedup();
+        let known = self.profiles(&users).await?;
+        let places = list.iter().map(|entry| {
+            let profiles = people_of(entry).into_iter();
+            let profiles =
+                profiles.filter_map(|user| Some((user.clone(), known.get(&user)?.clone())));
+            let conversation = Arc::new(entry.conversation.clone());
+            Place { conversation, profiles: profiles.collect() }
+        });
+        Ok(places.collect())
+    }
+
     async fn conversation(&self, id: ConversationId) -> Result<Arc<Conversation>, Error> {
         if let Some(known) = self.caches.lock().conversations.get(&id) {
             return Ok(known);
@@ -146,6 +166,12 @@ impl Known {
         let found = Arc::new(self.chat.system().conversation(id).await?.conversation);
         self.caches.lock().conversations.insert(id, Arc::clone(&found));
         Ok(found)
+    }
+
+    /// Who is in a conversation.
+    pub(crate) async fn members(&self, id: ConversationId) -> Result<Vec<UserId>, Error> {
+        let members = self.chat.system().members(id).await?;
+        Ok(members.into_iter().map(|member| member.user_id).collect())
     }
 
     /// A message by its place.
@@ -186,12 +212,14 @@ impl Known {
         if let Some(known) = self.profiles_now(users) {
             return Ok(known);
         }
-        let command = Command::GetProfiles(Users { user_ids: users.to_vec() });
-        let Reply::Profiles(profiles) = self.chat.system().dispatch(command).await? else {
-            return Err(mismatch());
-        };
-        let mut found: HashMap<_, _> =
-            profiles.into_iter().map(|it| (it.user_id.clone(), Arc::new(it))).collect();
+        let mut found = HashMap::with_capacity(users.len());
+        for part in users.chunks(self.chat.limits().watches.max(1)) {
+            let command = Command::GetProfiles(Users { user_ids: part.to_vec() });
+            let Reply::Profiles(profiles) = self.chat.system().dispatch(command).await? else {
+                return Err(mismatch());
+            };
+            found.extend(profiles.into_iter().map(|it| (it.user_id.clone(), Arc::new(it))));
+        }
         for user in users {
             found.entry(user.clone()).or_insert_with(|| Arc::new(Profile::new(user.clone())));
         }
@@ -205,12 +233,7 @@ impl Known {
 
     /// Forgets a profile: its user has just shown another token.
     pub(crate) fn forget_profile(&self, user: &UserId) {
-        let mut caches = self.caches.lock();
-        if let Some((_, profile)) = caches.profiles.get(user)
-            && let Some(long_ago) = Instant::now().checked_sub(2 * PROFILE_LIFE)
-        {
-            caches.profiles.insert(user.clone(), (long_ago, profile));
-        }
+        self.caches.lock().profiles.remove(user);
     }
 }
 

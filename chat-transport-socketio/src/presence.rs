@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use parlor_core::{
+    Error,
+    command::{Command, ListMembers, Reply},
     event::{Ephemeral, Event, SessionEvent},
     model::{PresenceInfo, UserId},
 };
 
-use crate::told::newcomers;
+use crate::{client::Client, history, known::mismatch, told::newcomers};
 
 /// Those whom a socket was told to be online. At most as many as a session may watch.
 #[derive(Debug, Default)]
@@ -35,8 +37,51 @@ pub(crate) fn to_be_watched(event: &Event, me: &UserId) -> Vec<UserId> {
     users.into_iter().filter(|user| user != me).collect()
 }
 
+/// Watches those with whom a user shares a group, from the latest one on, as many as a session may watch.
+///
+/// # Errors
+/// As [`parlor_core::Caller::conversations`].
+pub(crate) async fn watch_groups(client: &Client) -> Result<Option<Event>, Error> {
+    let mut groups = history::conversations(client.caller(), None, None).await?;
+    groups.retain(|entry| entry.conversation.direct.is_none());
+    let max = client.chat().limits().watches;
+    let mut users = HashSet::new();
+    for group in groups {
+        let limit = Some(max as u64);
+        let id = group.conversation.id;
+        let list = ListMembers { conversation_id: id, limit, after: None };
+        let Reply::Members(page) =
+            client.chat().system().dispatch(Command::ListMembers(list)).await?
+        else {
+            return Err(mismatch());
+        };
+        users.extend(page.members.into_iter().map(|member| member.user_id));
+        users.remove(client.user_id());
+        if users.len() >= max {
+            break;
+        }
+    }
+    watch(client, users.into_iter().take(max).collect()).await
+}
+
+/// Watches users from now on, and looks who of them is there.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub(crate) async fn watch(client: &Client, users: Vec<UserId>) -> Result<Option<Event>, Error> {
+    if users.is_empty() {
+        return Ok(None);
+    }
+    match client.session.watch(users).await {
+        Ok(found) => Ok(Some(news(found))),
+        // Nobody watches more than so many.
+        Err(Error::Invalid(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a look at presence found, as the event that says so.
-pub(crate) fn news(users: Vec<PresenceInfo>) -> Event {
+fn news(users: Vec<PresenceInfo>) -> Event {
     Event::Ephemeral(Ephemeral::Presence { users })
 }
 

@@ -10,7 +10,7 @@ use axum::{
 use bytes::Bytes;
 use parlor_core::{
     Caller, Chat, Error,
-    model::{ConversationId, Identity, UserId},
+    model::{ConversationId, ConversationSummary, Identity, UserId},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -48,6 +48,14 @@ impl Rest {
     /// [`Error::NotFound`], [`Error::Unavailable`].
     pub async fn place(&self, conversation_id: ConversationId) -> Result<Place, Error> {
         self.mount.known.place(conversation_id, None).await
+    }
+
+    /// The same for the entries of a list, with one question for all profiles.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn places(&self, list: &[ConversationSummary]) -> Result<Vec<Place>, Error> {
+        self.mount.known.places(list).await
     }
 }
 

@@ -103,6 +103,10 @@ impl Conversation {
             return End::Broken;
         }
 
+        if client.mount.contract.serves_groups() {
+            let client = Arc::clone(&client);
+            self.asides.push(Box::pin(async move { presence::watch_groups(&client).await }));
+        }
         let mut gone = gone.fuse();
         let mut current: Option<BoxFuture<'static, ()>> = None;
         let mut leaving = false;
@@ -234,6 +238,10 @@ impl Conversation {
         {
             return false;
         }
+        let me = self.client.user_id().as_str();
+        if part.only.as_ref().is_some_and(|only| !only.contains(&me)) {
+            return false;
+        }
         let joined = || conversation.is_some_and(|id| self.client.has_joined(id));
         match part.room {
             Room::Any => true,
@@ -261,15 +269,7 @@ impl Conversation {
         let users = presence::to_be_watched(event, self.client.user_id());
         if !users.is_empty() {
             let client = Arc::clone(&self.client);
-            let look = async move {
-                match client.session.watch(users).await {
-                    Ok(found) => Ok(Some(presence::news(found))),
-                    // Nobody watches more than so many.
-                    Err(Error::Invalid(_)) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            };
-            self.asides.push(Box::pin(look));
+            self.asides.push(Box::pin(async move { presence::watch(&client, users).await }));
         }
         Ok(())
     }

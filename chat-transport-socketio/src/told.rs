@@ -42,6 +42,9 @@ pub enum Told<'a> {
     Created {
         /// The conversation.
         place: &'a Place,
+        /// Who is in it. Of a group that was there before only for contracts that serve groups
+        /// ([`Contract::serves_groups`](crate::Contract::serves_groups)), else empty.
+        members: &'a [UserId],
     },
     /// Somebody types, or stopped. They are not told themselves.
     Typing {
@@ -97,10 +100,20 @@ pub(crate) enum Happening<'a> {
     Sent(&'a Message),
     Edited(&'a Message),
     Deleted(&'a Message),
-    Created(&'a Conversation),
+    Created(Arrival<'a>),
     Typing { conversation_id: ConversationId, user_id: &'a UserId, on: bool },
     Read { conversation_id: ConversationId, user_id: &'a UserId, seq: u64 },
     Presence { user_id: &'a UserId, online: bool },
+}
+
+/// A conversation that users came into.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) conversation: &'a Conversation,
+    /// Who is in it, where the event says so.
+    pub(crate) members: Option<&'a [Member]>,
+    /// To whom it is new, where it is not new to everybody.
+    pub(crate) only: Option<&'a [Member]>,
 }
 
 impl<'a> Happening<'a> {
@@ -110,7 +123,7 @@ impl<'a> Happening<'a> {
             Self::Sent(message) | Self::Edited(message) | Self::Deleted(message) => {
                 Some(message.conversation_id)
             }
-            Self::Created(conversation) => Some(conversation.id),
+            Self::Created(arrival) => Some(arrival.conversation.id),
             Self::Typing { conversation_id, .. } | Self::Read { conversation_id, .. } => {
                 Some(*conversation_id)
             }
@@ -124,7 +137,7 @@ impl<'a> Happening<'a> {
             Self::Sent(message) | Self::Edited(message) | Self::Deleted(message) => {
                 message.sender_id.as_ref()
             }
-            Self::Created(conversation) => conversation.created_by.as_ref(),
+            Self::Created(arrival) => arrival.conversation.created_by.as_ref(),
             Self::Typing { user_id, .. }
             | Self::Read { user_id, .. }
             | Self::Presence { user_id, .. } => Some(user_id),
@@ -150,7 +163,8 @@ pub(crate) fn happenings(event: &Event) -> Vec<Happening<'_>> {
         }
         Event::Session(SessionEvent::Changes(changes)) => of_changes(changes),
         Event::Session(SessionEvent::ConversationAdded { summary }) => {
-            vec![Happening::Created(&summary.conversation)]
+            let conversation = &summary.conversation;
+            vec![Happening::Created(Arrival { conversation, members: None, only: None })]
         }
         _ => Vec::new(),
     }
@@ -161,8 +175,11 @@ fn of_change(change: &Change) -> Option<Happening<'_>> {
         ChangeBody::MessageSent { message } => Some(Happening::Sent(message)),
         ChangeBody::MessageEdited { message } => Some(Happening::Edited(message)),
         ChangeBody::MessageDeleted { message } => Some(Happening::Deleted(message)),
-        ChangeBody::ConversationCreated { conversation, .. } => {
-            Some(Happening::Created(conversation))
+        ChangeBody::ConversationCreated { conversation, members } => {
+            Some(Happening::Created(Arrival { conversation, members: Some(members), only: None }))
+        }
+        ChangeBody::MembersChanged { conversation, added, .. } if !added.is_empty() => {
+            Some(Happening::Created(Arrival { conversation, members: None, only: Some(added) }))
         }
         _ => None,
     }

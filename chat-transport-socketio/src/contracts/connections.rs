@@ -165,21 +165,22 @@ async fn open(
     Ok((StatusCode::CREATED, Json(conversation_value(&entry, direct))))
 }
 
-async fn list(asker: Asker, window: Window) -> Result<Json<Value>, Failure> {
+async fn list(
+    State(rest): State<Rest>,
+    asker: Asker,
+    window: Window,
+) -> Result<Json<Value>, Failure> {
     let before = window.before.map(|id| id.parse().map_err(|_| not_an_id())).transpose()?;
-    let mut list = Vec::new();
-    for entry in history::conversations(&asker.caller, before, window.limit).await? {
+    let mut entries = history::conversations(&asker.caller, before, window.limit).await?;
+    entries.retain(|entry| entry.conversation.direct.is_some());
+    let are_read = history::last_are_read(rest.chat(), asker.user_id(), &entries).await?;
+    let mut list = Vec::with_capacity(entries.len());
+    for (entry, is_read) in entries.iter().zip(are_read) {
         let Some(direct) = &entry.conversation.direct else { continue };
-        let mut value = conversation_value(&entry, direct);
-        let last_message = match &entry.last_message {
-            Some(message) => {
-                let readers = Readers::of(&asker.caller, entry.conversation.id).await?;
-                message_value(message, readers.have_read(message))
-            }
-            None => Value::Null,
-        };
+        let last = entry.last_message.as_ref().filter(|message| !message.is_deleted());
+        let mut value = conversation_value(entry, direct);
         value["unreadCount"] = entry.me.unread.into();
-        value["lastMessage"] = last_message;
+        value["lastMessage"] = last.map_or(Value::Null, |it| message_value(it, is_read));
         list.push(value);
     }
     Ok(Json(list.into()))

@@ -1,5 +1,7 @@
 //! What the published contracts do with a directory of the host's own, and what they leave alone.
 
+mod groups;
+mod lists;
 mod queue;
 
 use std::sync::Arc;
@@ -80,6 +82,15 @@ async fn post(app: &Router, token: &str, path: &str, body: Value) -> (u16, Value
         .header("content-type", "application/json")
         .body(Body::from(body.to_string()))
         .unwrap();
+    answer(app, request).await
+}
+
+async fn get(app: &Router, token: &str, path: &str) -> (u16, Value) {
+    let request = Request::get(path).header("authorization", token).body(Body::empty()).unwrap();
+    answer(app, request).await
+}
+
+async fn answer(app: &Router, request: Request<Body>) -> (u16, Value) {
     let response = app.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

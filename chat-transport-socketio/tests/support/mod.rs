@@ -158,9 +158,15 @@ impl Raw {
 
     /// The next event of this name.
     pub(crate) async fn event(&mut self, name: &str) -> Value {
+        self.event_in("", name).await
+    }
+
+    /// The next event of this name in a namespace, written as `/chat,`.
+    pub(crate) async fn event_in(&mut self, namespace: &str, name: &str) -> Value {
+        let prefix = format!("42{namespace}");
         loop {
             let packet = self.packet().await.expect("an open connection");
-            let Some(json) = packet.strip_prefix("42") else { continue };
+            let Some(json) = packet.strip_prefix(&prefix) else { continue };
             let mut event: Vec<Value> = serde_json::from_str(json).unwrap();
             if event[0] == name {
                 return event.remove(1);
@@ -170,11 +176,17 @@ impl Raw {
 
     /// The events of this name that were told before the server answers what is asked now.
     pub(crate) async fn told_by_now(&mut self, name: &str) -> Vec<Value> {
-        self.emit("noSuchEvent", Value::Null).await;
+        self.told_by_now_in("", name).await
+    }
+
+    /// The same in a namespace.
+    pub(crate) async fn told_by_now_in(&mut self, namespace: &str, name: &str) -> Vec<Value> {
+        let prefix = format!("42{namespace}");
+        self.send(&format!("{prefix}[\"noSuchEvent\",null]")).await;
         let mut told = Vec::new();
         loop {
             let packet = self.packet().await.expect("an open connection");
-            let Some(json) = packet.strip_prefix("42") else { continue };
+            let Some(json) = packet.strip_prefix(&prefix) else { continue };
             let mut event: Vec<Value> = serde_json::from_str(json).unwrap();
             match event[0].as_str() {
                 Some("error") => return told,

@@ -129,7 +129,7 @@ pub(super) fn conversation_value(
 ) -> Value {
     let conversation = &entry.conversation;
     let (peer_id, peer_type) = id_and_type(peer);
-    let last = entry.last_message.as_ref();
+    let last = entry.last_message.as_ref().filter(|message| !message.is_deleted());
     json!({
         "id": conversation.number,
         "participantId": peer_id,

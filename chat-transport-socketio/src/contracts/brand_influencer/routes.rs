@@ -62,7 +62,7 @@ async fn open(
         Err(invalid) => Err(invalid.into()),
     };
     let entry = opened.map_err(|error| in_our_words(error, "participantId"))?;
-    let value = entry_value(&rest, &asker, &entry).await?.ok_or(Error::NotFound)?;
+    let value = list_value(&rest, &asker, vec![entry]).await?.pop().ok_or(Error::NotFound)?;
     Ok((StatusCode::CREATED, Json(value)))
 }
 
@@ -78,28 +78,25 @@ async fn list(
         })?),
         None => None,
     };
-    let mut list = Vec::new();
-    for entry in history::conversations(&asker.caller, before, window.limit).await? {
-        list.extend(entry_value(&rest, &asker, &entry).await?);
-    }
-    Ok(Json(list.into()))
+    let entries = history::conversations(&asker.caller, before, window.limit).await?;
+    Ok(Json(list_value(&rest, &asker, entries).await?.into()))
 }
 
-/// A direct conversation as the asker sees it; these clients know no others.
-async fn entry_value(
+/// Direct conversations as the asker sees them; these clients know no others.
+async fn list_value(
     rest: &Rest,
     asker: &Asker,
-    entry: &ConversationSummary,
-) -> Result<Option<Value>, Error> {
-    let Some(direct) = &entry.conversation.direct else { return Ok(None) };
-    let place = rest.place(entry.conversation.id).await?;
-    let is_read = match &entry.last_message {
-        Some(message) => {
-            Readers::of(&asker.caller, entry.conversation.id).await?.have_read(message)
-        }
-        None => false,
-    };
-    Ok(Some(conversation_value(entry, direct.peer_of(asker.user_id()), &place, is_read)))
+    mut entries: Vec<ConversationSummary>,
+) -> Result<Vec<Value>, Error> {
+    entries.retain(|entry| entry.conversation.direct.is_some());
+    let are_read = history::last_are_read(rest.chat(), asker.user_id(), &entries).await?;
+    let places = rest.places(&entries).await?;
+    let values =
+        entries.iter().zip(places.iter().zip(are_read)).filter_map(|(entry, (place, is_read))| {
+            let peer = place.peer_of(asker.user_id())?;
+            Some(conversation_value(entry, peer, place, is_read))
+        });
+    Ok(values.collect())
 }
 
 fn before_number(text: &str) -> Result<Number, Error> {

@@ -109,8 +109,9 @@ impl Contract for Gateway {
                 let message = message_value(message, place.conversation().number);
                 Emit::new("message-deleted", message).to_joined()
             }
-            Told::Created { place } => {
-                Emit::new("conversation-created", conversation_value(place.conversation()))
+            Told::Created { place, members } => {
+                let conversation = conversation_value(place.conversation(), members);
+                Emit::new("conversation-created", conversation)
             }
             Told::Typing { place, user_id, on } => {
                 let typing = typing_value(place.conversation().number, user_id, *on);
@@ -125,6 +126,10 @@ impl Contract for Gateway {
             _ => return Vec::new(),
         };
         vec![emit]
+    }
+
+    fn serves_groups(&self) -> bool {
+        true
     }
 
     /// A message that was not sent, a user who is not the caller, and a service that cannot be reached are
@@ -195,14 +200,13 @@ fn typing_value(conversation: u64, user_id: &UserId, is_typing: bool) -> Value {
     json!({ "conversationId": conversation, "userId": user_id, "isTyping": is_typing })
 }
 
-/// A conversation as all its members see it. Of a group the members are asked for by REST.
-fn conversation_value(conversation: &Conversation) -> Value {
-    let users = conversation.direct.as_ref().map(|direct| direct.users.iter().map(user_value));
+/// A conversation as all its members see it.
+fn conversation_value(conversation: &Conversation, members: &[UserId]) -> Value {
     json!({
         "id": conversation.number,
         "type": conversation.kind,
         "title": conversation.title,
-        "participantIds": users.map(Iterator::collect::<Vec<_>>),
+        "participantIds": members.iter().map(user_value).collect::<Vec<_>>(),
         "createdAt": conversation.created_at,
     })
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     history,
-    numbers::{Number, user_value},
+    numbers::Number,
     rest::{Asker, At, Failure, Payload, Rest, Window},
 };
 
@@ -36,6 +36,7 @@ pub(super) struct Open {
 /// Two participants are their direct conversation, more a new group. The caller is one of them, and may be left
 /// out where there is one other.
 pub(super) async fn open(
+    State(rest): State<Rest>,
     asker: Asker,
     Payload(Open { participant_ids, title }): Payload<Open>,
 ) -> Result<(StatusCode, Json<Value>), Failure> {
@@ -55,7 +56,8 @@ pub(super) async fn open(
     };
     let fields = [("user_id", "participantIds"), ("members", "participantIds")];
     let entry = opened.map_err(|error| renamed(error, &fields))?;
-    Ok((StatusCode::CREATED, Json(entry_value(&asker, &entry).await?)))
+    let value = list_value(&rest, &[entry]).await?.pop().ok_or(Error::NotFound)?;
+    Ok((StatusCode::CREATED, Json(value)))
 }
 
 pub(super) async fn conversations(
@@ -67,26 +69,23 @@ pub(super) async fn conversations(
         Some(number) => Some(rest.numbered(number_of(number)?).await.map_err(not_yours)?),
         None => None,
     };
-    let mut list = Vec::new();
-    for entry in history::conversations(&asker.caller, before, window.limit).await? {
-        list.push(entry_value(&asker, &entry).await?);
-    }
-    Ok(Json(list.into()))
+    let entries = history::conversations(&asker.caller, before, window.limit).await?;
+    Ok(Json(list_value(&rest, &entries).await?.into()))
 }
 
-/// A conversation with its participants, its last message and how much of it is unread.
-async fn entry_value(asker: &Asker, entry: &ConversationSummary) -> Result<Value, Error> {
-    let conversation = &entry.conversation;
-    let mut value = conversation_value(conversation);
-    if conversation.direct.is_none() {
-        let members = asker.caller.members(conversation.id).await?;
-        value["participantIds"] = members.iter().map(|it| user_value(&it.user_id)).collect();
-    }
-    let last = entry.last_message.as_ref().filter(|message| !message.is_deleted());
-    value["lastMessage"] =
-        last.map_or(Value::Null, |message| message_value(message, conversation.number));
-    value["unreadCount"] = entry.me.unread.into();
-    Ok(value)
+/// Conversations with their participants, their last messages and how much of each is unread.
+async fn list_value(rest: &Rest, entries: &[ConversationSummary]) -> Result<Vec<Value>, Error> {
+    let members = history::members(rest.chat(), entries).await?;
+    let values = entries.iter().zip(members).map(|(entry, members)| {
+        let conversation = &entry.conversation;
+        let mut value = conversation_value(conversation, &members);
+        let last = entry.last_message.as_ref().filter(|message| !message.is_deleted());
+        value["lastMessage"] =
+            last.map_or(Value::Null, |message| message_value(message, conversation.number));
+        value["unreadCount"] = entry.me.unread.into();
+        value
+    });
+    Ok(values.collect())
 }
 
 pub(super) async fn messages(

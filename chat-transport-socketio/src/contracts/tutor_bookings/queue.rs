@@ -60,7 +60,10 @@ impl Queue {
     }
 
     /// What waits in one conversation.
-    pub(super) async fn of_conversation(client: &Client, id: ConversationId) -> Result<Self, Error> {
+    pub(super) async fn of_conversation(
+        client: &Client,
+        id: ConversationId,
+    ) -> Result<Self, Error> {
         let entry = client.caller().conversation(id).await?;
         let waiting = Waiting::in_conversation(entry).into_iter().collect();
         Ok(Self { waiting, failed: None })
