@@ -72,6 +72,10 @@ impl KeepNames {
 
 #[async_trait]
 impl Hook for KeepNames {
+    fn listens(&self) -> bool {
+        false
+    }
+
     async fn before(
         &self,
         caller: Option<&Identity>,

@@ -54,4 +54,10 @@ pub trait Hook: Debug + Send + Sync + 'static {
     async fn after(&self, event: &AfterEvent) {
         let _ = event;
     }
+
+    /// Whether [`Hook::after`] does anything. To be told costs a look at who is offline for each message: a hook
+    /// that only looks at commands says no. Asked once, when the engine is built. Defaults to yes.
+    fn listens(&self) -> bool {
+        true
+    }
 }

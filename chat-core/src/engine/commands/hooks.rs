@@ -25,6 +25,8 @@ const OFFLINE: usize = 1000;
 #[derive(Debug)]
 pub(in crate::engine) struct Hooks {
     hooks: Vec<Arc<dyn Hook>>,
+    /// Those that are told of changes.
+    listeners: Vec<Arc<dyn Hook>>,
     deadline: Duration,
     after: mpsc::Sender<Arc<Event>>,
 }
@@ -37,8 +39,9 @@ impl Hooks {
         hooks: Vec<Arc<dyn Hook>>,
         deadline: Duration,
     ) -> (Self, AfterQueue) {
-        let (after, queue) = mpsc::channel(if hooks.is_empty() { 1 } else { QUEUE });
-        (Self { hooks, deadline, after }, AfterQueue(queue))
+        let listeners: Vec<_> = hooks.iter().filter(|hook| hook.listens()).cloned().collect();
+        let (after, queue) = mpsc::channel(if listeners.is_empty() { 1 } else { QUEUE });
+        (Self { hooks, listeners, deadline, after }, AfterQueue(queue))
     }
 
     /// Passes a command through all hooks in turn.
@@ -67,7 +70,7 @@ impl Hooks {
 
     /// Queues a change for the hooks.
     pub(in crate::engine) fn after(&self, event: &Arc<Event>) {
-        if !self.hooks.is_empty() && self.after.try_send(Arc::clone(event)).is_err() {
+        if !self.listeners.is_empty() && self.after.try_send(Arc::clone(event)).is_err() {
             metrics::counter!("parlor_hook_events_dropped_total").increment(1);
             tracing::warn!("the hooks do not keep up, a change was not told to them");
         }
@@ -76,7 +79,7 @@ impl Hooks {
 
 /// Starts the task that tells the hooks. It ends with the engine, after what was queued.
 pub(in crate::engine) fn run(node: &Arc<Node>, queue: AfterQueue, life: &Life) {
-    if !node.hooks.hooks.is_empty() {
+    if !node.hooks.listeners.is_empty() {
         tokio::spawn(serve(Arc::clone(node), queue.0, life.clone()));
     }
 }
@@ -93,7 +96,7 @@ async fn serve(node: Arc<Node>, mut queue: mpsc::Receiver<Arc<Event>>, mut life:
         let Some(event) = event else { return };
         let offline = offline(&node, &event).await;
         let after = AfterEvent { event, offline };
-        for hook in &node.hooks.hooks {
+        for hook in &node.hooks.listeners {
             let call = AssertUnwindSafe(hook.after(&after)).catch_unwind();
             match tokio::time::timeout(node.hooks.deadline, call).await {
                 Ok(Ok(())) => {}
@@ -125,5 +128,32 @@ async fn offline(node: &Node, event: &Event) -> Vec<UserId> {
             .map(|info| info.user_id)
             .collect(),
         Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Named {
+        listens: bool,
+    }
+
+    impl Hook for Named {
+        fn listens(&self) -> bool {
+            self.listens
+        }
+    }
+
+    #[test]
+    fn a_hook_that_does_not_listen_costs_nothing_after_a_change() {
+        let event = Arc::new(Event::Ephemeral(crate::event::Ephemeral::Presence { users: vec![] }));
+        for listens in [false, true] {
+            let (hooks, mut queue) =
+                Hooks::new(vec![Arc::new(Named { listens })], Duration::from_secs(1));
+            hooks.after(&event);
+            assert_eq!(queue.0.try_recv().is_ok(), listens);
+        }
     }
 }
