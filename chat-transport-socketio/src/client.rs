@@ -14,7 +14,10 @@ use parlor_core::{
     command::{AtSeq, Command, Reply, Send, Typing},
     model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::time::timeout;
 
@@ -38,7 +41,7 @@ pub struct Client {
     pub(crate) session: Session,
     pub(crate) socket: SocketRef,
     pub(crate) link: Arc<Link>,
-    identity: Identity,
+    identity: Arc<Identity>,
     caller: Caller,
     joined: Mutex<HashSet<ConversationId>>,
     left: Mutex<HashSet<ConversationId>>,
@@ -66,11 +69,10 @@ impl Client {
     pub(crate) fn new(
         mount: Arc<Mount>,
         session: Session,
-        identity: Identity,
         socket: SocketRef,
         link: Arc<Link>,
     ) -> Self {
-        let caller = mount.chat.as_user(identity.clone());
+        let (identity, caller) = (session.identity(), session.caller());
         Self {
             mount,
             session,
@@ -267,27 +269,30 @@ impl Client {
     /// Tells this socket alone. Whom the event is for does not matter here. What is said to a connection
     /// that has broken is lost.
     pub async fn emit(&self, event: Emit) {
-        let json = event.data().to_string();
-        let _ = self.emit_json(event.event(), &json).await;
+        if let Ok(json) = to_raw_value(event.data()) {
+            let _ = self.emit_raw(event.event(), &json).await;
+        }
     }
 
     /// Tells this socket an event whose argument is written already.
     pub(crate) async fn emit_json(&self, event: &str, json: &str) -> Result<(), Broken> {
-        let raw: &RawValue = serde_json::from_str(json).map_err(|_| Broken)?;
+        self.emit_raw(event, serde_json::from_str(json).map_err(|_| Broken)?).await
+    }
+
+    async fn emit_raw(&self, event: &str, json: &RawValue) -> Result<(), Broken> {
         self.has_room().await?;
-        self.socket.emit(event, raw).map_err(|_| Broken)?;
-        self.link.handed_over(event.len() + json.len());
+        self.socket.emit(event, json).map_err(|_| Broken)?;
+        self.link.handed_over(event.len() + json.get().len());
         Ok(())
     }
 
     /// Answers an acknowledgement. To a connection that has broken there is nothing to answer.
     pub(crate) async fn acknowledge(&self, ack: AckSender, answer: &Value) {
-        let json = answer.to_string();
-        if let Ok(raw) = serde_json::from_str::<&RawValue>(&json)
+        if let Ok(json) = to_raw_value(answer)
             && self.has_room().await.is_ok()
-            && ack.send(raw).is_ok()
+            && ack.send(&json).is_ok()
         {
-            self.link.handed_over(json.len());
+            self.link.handed_over(json.get().len());
         }
     }
 
@@ -298,10 +303,12 @@ impl Client {
 
     /// Waits until more may be handed over to be written. A client that takes nothing for too long is closed.
     async fn has_room(&self) -> Result<(), Broken> {
-        let room = self.link.until(|link| link.has_room() || link.is_closed());
-        if timeout(self.mount.write_deadline, room).await.is_err() {
-            metrics::counter!("parlor_slow_connections_total").increment(1);
-            self.link.close();
+        if !self.link.has_room() {
+            let room = self.link.until(|link| link.has_room() || link.is_closed());
+            if timeout(self.mount.write_deadline, room).await.is_err() {
+                metrics::counter!("parlor_slow_connections_total").increment(1);
+                self.link.close();
+            }
         }
         if self.link.is_closed() { Err(Broken) } else { Ok(()) }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::channel::mpsc;
 use parking_lot::Mutex;
 use parlor_core::{
     Chat, CloseReason, Codec, ConnectOptions, Error, Outgoing, Resume, Session, Unknown,
@@ -17,7 +18,7 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 use socketioxide_core::Value as Packet;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     codec::ContractCodec,
@@ -28,10 +29,6 @@ use crate::{
     socket,
     transport::Engine,
 };
-
-/// Events of one socket that may wait, in all. Reading stops long before, and what was read by then
-/// brings no more than a few hundred.
-const INBOX: usize = 512;
 
 /// A contract that is served.
 #[derive(Debug)]
@@ -81,10 +78,10 @@ pub(crate) struct Seat {
     pub(crate) session: Session,
     /// What happened since it receives.
     pub(crate) early: Vec<Outgoing>,
-    pub(crate) identity: Identity,
     pub(crate) link: Arc<Link>,
     pub(crate) namespace: Namespace,
-    pub(crate) inbox: mpsc::Receiver<Received>,
+    /// Bounded by the link. It takes no room while nothing waits.
+    pub(crate) inbox: mpsc::UnboundedReceiver<Received>,
     pub(crate) gone: oneshot::Receiver<()>,
 }
 
@@ -141,13 +138,13 @@ async fn take_seat(
     let codec: Arc<dyn Codec> = mount.codec.clone();
     let mut options = ConnectOptions::with_codec(codec);
     options.address = link.address;
-    let session = mount.chat.connect(identity.clone(), options).await.map_err(refused)?;
-    mount.known.forget_profile(&identity.user_id);
+    let session = mount.chat.connect(identity, options).await.map_err(refused)?;
+    mount.known.forget_profile(session.user_id());
     let live = tokio::time::timeout(mount.auth_deadline, go_live(&session)).await;
     let early = live.unwrap_or(Err(CloseReason::Unavailable)).map_err(refused)?;
     let namespace = link.enter_namespace();
 
-    let (into, inbox) = mpsc::channel(INBOX);
+    let (into, inbox) = mpsc::unbounded();
     socket.on_fallback(Receiver { into, link: Arc::clone(&link) });
     let (leave, gone) = oneshot::channel::<()>();
     let leave = Arc::new(Mutex::new(Some(leave)));
@@ -155,7 +152,7 @@ async fn take_seat(
         drop(leave.lock().take());
         std::future::ready(())
     });
-    Ok(Seat { session, early, identity, link, namespace, inbox, gone })
+    Ok(Seat { session, early, link, namespace, inbox, gone })
 }
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected
@@ -186,7 +183,7 @@ fn refused(reason: CloseReason) -> Error {
 
 /// Takes a socket's events into its inbox, in the order in which they came.
 struct Receiver {
-    into: mpsc::Sender<Received>,
+    into: mpsc::UnboundedSender<Received>,
     link: Arc<Link>,
 }
 
@@ -197,13 +194,12 @@ impl MessageHandler<LocalAdapter, Received> for Receiver {
         let ack = ack_id
             .and_then(|id| AckSender::from_message_parts(&socket, &mut packet, &Some(id)).ok());
         let bytes = json.len();
-        self.link.came(bytes);
-        if self.into.try_send(Received { json, ack }).is_err() {
-            self.link.taken(bytes);
-            if !self.into.is_closed() {
-                tracing::debug!(socket = %socket.id, "closed: more events at once than may wait");
-                self.link.close();
-            }
+        if !self.link.came(bytes) {
+            tracing::debug!(socket = %socket.id, "closed: more events at once than may wait");
+            self.link.close();
+        } else if self.into.unbounded_send(Received { json, ack }).is_ok() {
+            return;
         }
+        self.link.taken(bytes);
     }
 }

@@ -90,7 +90,27 @@ fn open(shared: &Shared, parts: &mut Parts) -> Result<Arc<Link>, Refused> {
     let place = shared.lobby.enter(address).ok_or(Refused::Unavailable)?;
     let link = Arc::new(Link::new(address, Some(place)));
     parts.extensions.insert(Arc::clone(&link));
+    copy(parts);
     Ok(link)
+}
+
+/// The protocol keeps the head of the request that opened a session for as long as it lasts. A copy, for what
+/// hyper gives holds on to the 16 KiB that the request was read into.
+fn copy(parts: &mut Parts) {
+    let mut headers = HeaderMap::with_capacity(parts.headers.len());
+    for (name, value) in &parts.headers {
+        let copies =
+            (name.as_str().parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes()));
+        // Both were valid before.
+        if let (Ok(name), Ok(mut copy)) = copies {
+            copy.set_sensitive(value.is_sensitive());
+            headers.append(name, copy);
+        }
+    }
+    parts.headers = headers;
+    if let Ok(uri) = parts.uri.to_string().parse() {
+        parts.uri = uri;
+    }
 }
 
 /// Told only where the host serves with `into_make_service_with_connect_info`.
@@ -252,5 +272,31 @@ impl IntoResponse for Refused {
         };
         (status, axum::Json(serde_json::json!({ "code": code, "message": message })))
             .into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_request_does_not_hold_on_to_its_buffer() {
+        let read = Bytes::from(b"/socket.io/?EIO=4 Bearer abc x-own".repeat(1));
+        let within = read.as_ptr_range();
+        let mut request = http::Request::builder()
+            .uri(http::Uri::from_maybe_shared(read.slice(..17)).unwrap())
+            .header("x-own", HeaderValue::from_maybe_shared(read.slice(18..28)).unwrap())
+            .header("x-own", "another");
+        let headers = request.headers_mut().unwrap();
+        headers
+            .append("authorization", HeaderValue::from_maybe_shared(read.slice(18..28)).unwrap());
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let before = (parts.headers.clone(), parts.uri.clone());
+        copy(&mut parts);
+        assert_eq!((&parts.headers, &parts.uri), (&before.0, &before.1));
+        let values = parts.headers.values().map(HeaderValue::as_bytes);
+        for kept in values.chain([parts.uri.query().unwrap().as_bytes()]) {
+            assert!(!within.contains(&kept.as_ptr()));
+        }
     }
 }

@@ -19,6 +19,9 @@ use tokio::sync::watch;
 const WAITING_EVENTS: usize = 64;
 /// The same in bytes.
 const WAITING_BYTES: usize = 256 * 1024;
+/// Events that may wait, in all. Reading stops long before, and what was read by then brings no more than a
+/// few hundred.
+const INBOX: usize = 512;
 /// So many bytes are handed over to be written at once.
 const BACKLOG_BYTES: usize = 64 * 1024;
 /// The same in packets. As many again may be handed over while these are being written.
@@ -86,10 +89,10 @@ impl Link {
         self.namespaces.load(Ordering::Relaxed) > 0
     }
 
-    /// An event came in.
-    pub(crate) fn came(&self, bytes: usize) {
-        self.waiting_events.fetch_add(1, Ordering::SeqCst);
+    /// An event came in. Says whether it may wait with those that do.
+    pub(crate) fn came(&self, bytes: usize) -> bool {
         self.waiting_bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.waiting_events.fetch_add(1, Ordering::SeqCst) < INBOX
     }
 
     /// An event that came in is being carried out.
@@ -200,13 +203,17 @@ mod tests {
         let link = Link::new(None, None);
         for _ in 0..WAITING_EVENTS {
             assert!(link.takes_more());
-            link.came(1);
+            assert!(link.came(1));
         }
         assert!(!link.takes_more());
         let waiting = link.until(Link::takes_more);
         tokio::join!(waiting, async { link.taken(1) });
-        link.came(WAITING_BYTES);
+        assert!(link.came(WAITING_BYTES));
         assert!(!link.takes_more());
+        for _ in WAITING_EVENTS..INBOX {
+            assert!(link.came(1));
+        }
+        assert!(!link.came(1), "more than that ends the connection");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, channel::mpsc, future::BoxFuture, stream::FuturesUnordered};
 use parlor_core::{
     CloseReason, Error, Outgoing, Timestamp,
     event::{Event, SessionEvent},
@@ -11,7 +11,7 @@ use parlor_core::{
 };
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::{
-    sync::{MutexGuard, mpsc, oneshot},
+    sync::{MutexGuard, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -48,8 +48,8 @@ enum End {
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
-    let Seat { session, early, identity, link, namespace, inbox, gone } = seat;
-    let client = Arc::new(Client::new(mount, session, identity, socket, link));
+    let Seat { session, early, link, namespace, inbox, gone } = seat;
+    let client = Arc::new(Client::new(mount, session, socket, link));
     let conversation = Conversation {
         client: Arc::clone(&client),
         online: Online::default(),
@@ -88,7 +88,7 @@ impl Conversation {
     async fn run(
         mut self,
         mut batch: Vec<Outgoing>,
-        mut inbox: mpsc::Receiver<Received>,
+        mut inbox: mpsc::UnboundedReceiver<Received>,
         gone: oneshot::Receiver<()>,
     ) -> End {
         let client = Arc::clone(&self.client);
@@ -123,7 +123,7 @@ impl Conversation {
                     farewell.as_mut().reset(Instant::now() + FAREWELL);
                 }
                 () = under_way(&mut current), if current.is_some() => current = None,
-                received = inbox.recv(), if current.is_none() => match received {
+                received = inbox.next(), if current.is_none() => match received {
                     Some(received) => {
                         client.link.taken(received.json.len());
                         current = Some(Box::pin(carry_out(Arc::clone(&client), received)));
@@ -177,7 +177,7 @@ impl Conversation {
             return Ok(());
         }
         // Before anything that follows, so that it stays in order.
-        match missed::since(&self.client, summary, since).await {
+        match Box::pin(missed::since(&self.client, summary, since)).await {
             Ok(Some(missed)) => self.write(&Arc::new(missed), None).await,
             Err(Error::NotFound) => Ok(()),
             // Left out it would be lost; connected again the client loads it.
@@ -199,7 +199,8 @@ impl Conversation {
         let written;
         let frame = match frame {
             Some(frame) if !frame::is_unwritten(frame) => frame,
-            _ => match self.client.mount.codec.look_up_and_encode(event).await {
+            // Rare, and no part of the room that every socket takes.
+            _ => match Box::pin(self.client.mount.codec.look_up_and_encode(event)).await {
                 Ok(bytes) => {
                     written = bytes;
                     &written
@@ -355,5 +356,20 @@ async fn send_away(mount: &Mount, socket: &SocketRef, link: &Link) {
     }
     if !link.is_in_use() {
         mount.engine.close(socket, link).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_task_of_a_socket_is_small() {
+        // Every socket has one, also while nothing happens: what is rare and big stands in a box.
+        assert!(size(run) <= 2560, "{} bytes", size(run));
     }
 }

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::engine::{
-    Chat,
+    Caller, Chat,
     codec::{Codec, Outgoing},
     dispatch::{self, Started},
     gate::{self, Who},
@@ -87,6 +87,17 @@ impl Session {
     /// Who is connected.
     pub fn user_id(&self) -> &UserId {
         &self.connection.user
+    }
+
+    /// Who is connected, as they proved it last.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.connection.identity()
+    }
+
+    /// The user as one who asks, for everything that does not depend on this very connection.
+    pub fn caller(&self) -> Caller {
+        let who = Who { identity: Some(self.identity()), connection: None };
+        Caller::new(self.chat.clone(), who)
     }
 
     /// When the identity ends.
