@@ -185,6 +185,13 @@ async fn append(
             }
             Appended::Conflict => {
                 report.skipped(&ready.row, "was changed after it had been imported");
+                let is_here = |here: &&mut Reading| here.id == ready.append.conversation_id;
+                if let Some(here) = reading.as_mut().filter(is_here)
+                    && !ready.is_read
+                {
+                    // It is there, and unread.
+                    here.stop(ready.append.sender_id.as_ref());
+                }
                 continue;
             }
             Appended::NotFound | Appended::UnknownReply => {
@@ -266,12 +273,20 @@ impl Reading {
     /// Passes a message. One's own count as read, and one that is unread ends it: what comes after was marked
     /// alone in the source, where here everything before is read as well.
     fn pass(&mut self, message: &Message, is_read: bool) {
+        if !is_read {
+            self.stop(message.sender_id.as_ref());
+        }
         for (user, progress) in &mut self.members {
-            if !is_read && message.sender_id.as_ref() != Some(user) {
-                progress.stopped = true;
-            } else if !progress.stopped {
+            if (is_read || message.sender_id.as_ref() == Some(user)) && !progress.stopped {
                 progress.read = message.seq;
             }
+        }
+    }
+
+    /// Something of this sender is unread: nothing after it counts as read by the others.
+    fn stop(&mut self, sender: Option<&UserId>) {
+        for (user, progress) in &mut self.members {
+            progress.stopped |= sender != Some(user);
         }
     }
 

@@ -19,6 +19,8 @@ const PARTICIPANTS: &[&str] = &[
     "Participant",
 ];
 const CREATED: &[&str] = &["created_at", "timestamp"];
+/// Characters of a text that are read: more than any text may have that can be stored.
+const TEXT: usize = 64 * 1024;
 
 /// The two queries of a source, and what they read from.
 #[derive(Debug)]
@@ -101,11 +103,11 @@ fn pairs(messages: &Table, content: &[&str]) -> Result<Queries, Failure> {
         ),
         messages: format!(
             "SELECT array_to_string({users}, chr(31)) AS key, NULL::text AS conversation_id, {users} AS users,
-             {}, {from}::text AS sender, NULL::text AS kind, {}::text AS content, NULL::text AS attachment_url,
+             {}, {from}::text AS sender, NULL::text AS kind, {} AS content, NULL::text AS attachment_url,
              NULL::text AS attachment_name, {} AS is_read, {created} AS created_ms
              FROM {table} m ORDER BY 1, created_ms, {}",
             id(messages)?,
-            messages.required("m", content)?,
+            text(&messages.required("m", content)?),
             flag(read.as_deref()),
             messages.required("m", &["id"])?
         ),
@@ -129,9 +131,7 @@ fn joined(
         None => format!("{}::text", messages.required("m", &["sender_id"])?),
     };
     let text = |names: &[&str]| {
-        messages
-            .column("m", names)
-            .map_or_else(|| "NULL::text".to_owned(), |column| format!("{column}::text"))
+        messages.column("m", names).map_or_else(|| "NULL::text".to_owned(), |column| text(&column))
     };
     let title = conversations
         .column("c", &["title", "name"])
@@ -190,9 +190,16 @@ fn id(messages: &Table) -> Result<String, Failure> {
     Ok(format!("{}::text AS id", messages.required("m", &["id"])?))
 }
 
-/// Milliseconds since 1970. A time without a zone is UTC, as Node services write it.
+/// Milliseconds since 1970; none for `infinity`. A time without a zone is UTC, as Node services write it.
 fn millis(column: &str) -> String {
-    format!("floor(extract(epoch FROM {column}) * 1000)::bigint")
+    format!(
+        "CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}) * 1000)::bigint END"
+    )
+}
+
+/// A column as text. What is too long to be stored need not be read to its end.
+fn text(column: &str) -> String {
+    format!("left({column}::text, {TEXT})")
 }
 
 fn flag(column: Option<&str>) -> String {
