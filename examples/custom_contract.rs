@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use async_trait::async_trait;
 use axum::{Json, Router, extract::Query, routing::get};
 use parlor::{
-    Caller, Error,
-    model::{ConversationId, Message, NewMessage, UserId},
+    Error,
+    model::{Message, NewMessage, UserId},
     socketio::{
         Client, Contract, Emit, Handshake, Incoming, Told, history,
         rest::{Asker, Failure, Rest},
@@ -73,7 +73,7 @@ impl Contract for HelpDesk {
             }
             _ => return Err(event.unknown()),
         };
-        let conversation = with(client.caller(), other?).await?;
+        let conversation = client.open_direct(other?).await?;
         let sent = client.send(conversation, NewMessage::text(text)).await?;
         Ok(json!({ "line": sent.seq }))
     }
@@ -96,11 +96,6 @@ fn desk() -> Result<UserId, Error> {
     Ok(UserId::new("desk")?)
 }
 
-/// The conversation with somebody, made when it is not there.
-async fn with(caller: &Caller, other: UserId) -> Result<ConversationId, Error> {
-    Ok(caller.open_direct(other).await?.conversation.id)
-}
-
 fn line(message: &Message) -> Value {
     json!({ "from": message.sender_id, "text": message.body, "line": message.seq, "at": message.created_at })
 }
@@ -114,7 +109,7 @@ async fn lines(
     asker: Asker,
     Query(With { with: other }): Query<With>,
 ) -> Result<Json<Value>, Failure> {
-    let conversation = with(&asker.caller, other).await?;
-    let messages = history::newest(&asker.caller, conversation, None, None).await?;
+    let conversation = asker.caller.open_direct(other).await?.conversation;
+    let messages = history::newest(&asker.caller, conversation.id, None, None).await?;
     Ok(Json(messages.iter().map(line).collect()))
 }

@@ -16,5 +16,5 @@ mod contract;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    contract::serve(DirectMessages::new(), 3000).await
+    contract::serve(DirectMessages, 3000).await
 }

@@ -153,6 +153,15 @@ impl Client {
         }
     }
 
+    /// The direct conversation with somebody, made when it is not there. It is remembered: whether the two may
+    /// write to each other is decided anew with each message, and whether there is such a user is not.
+    ///
+    /// # Errors
+    /// As [`Caller::open_direct`].
+    pub async fn open_direct(&self, with: UserId) -> Result<ConversationId, Error> {
+        self.mount.known.direct(&self.caller, (self.user_id().clone(), with)).await
+    }
+
     /// Says that the user is typing, or has stopped.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use parlor_core::{
-    BackendError, BackendErrorKind, Chat, Error,
+    BackendError, BackendErrorKind, Caller, Chat, Error,
     command::{Command, History, Reply, Users},
     model::{Conversation, ConversationId, ConversationSummary, Message, Profile, UserId},
 };
@@ -63,6 +63,8 @@ pub(crate) struct Known {
 struct Caches {
     conversations: Cache<ConversationId, Arc<Conversation>>,
     numbers: Cache<u64, ConversationId>,
+    /// Of each user with each other one.
+    directs: Cache<(UserId, UserId), ConversationId>,
     profiles: Cache<UserId, (Instant, Arc<Profile>)>,
     marks: Cache<(ConversationId, u64), Mark>,
 }
@@ -72,6 +74,7 @@ impl Known {
         let caches = Caches {
             conversations: Cache::new(CONVERSATIONS),
             numbers: Cache::new(CONVERSATIONS),
+            directs: Cache::new(CONVERSATIONS),
             profiles: Cache::new(PROFILES),
             marks: Cache::new(MARKS),
         };
@@ -117,6 +120,21 @@ impl Known {
         let found = self.chat.locate_conversation(number).await?;
         self.caches.lock().numbers.insert(number, found);
         Ok(found)
+    }
+
+    /// The direct conversation of a user with another one, made when it is not there.
+    pub(crate) async fn direct(
+        &self,
+        caller: &Caller,
+        pair: (UserId, UserId),
+    ) -> Result<ConversationId, Error> {
+        if let Some(known) = self.caches.lock().directs.get(&pair) {
+            return Ok(known);
+        }
+        let opened = caller.open_direct(pair.1.clone()).await?.conversation;
+        self.learn_conversation(&opened);
+        self.caches.lock().directs.insert(pair, opened.id);
+        Ok(opened.id)
     }
 
     /// A message by its place, if it is known already.

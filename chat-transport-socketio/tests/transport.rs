@@ -137,7 +137,7 @@ async fn who_goes_takes_their_session_along() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_turned_away_does_not_stay_connected() {
     let chat = chat().await;
-    let mut nobody = Raw::open(serve_contract(&chat, DirectMessages::new()).await).await;
+    let mut nobody = Raw::open(serve_contract(&chat, DirectMessages).await).await;
     nobody.enter("", "nobody").await;
     let said = nobody.rest().await;
     assert_eq!(said, [r#"42["error",{"message":"authentication required"}]"#, "41"]);

@@ -1,4 +1,5 @@
-//! The lists of conversations: how much they ask, and what they show of a message that is gone.
+//! How much clients may ask: lists and messages take one unit of a quota each. And what lists show of a message
+//! that is gone.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use parlor_transport_socketio::{
 use serde_json::{Value, json};
 
 use super::{Typed, get};
-use crate::support::{Tokens, chat, pair, user};
+use crate::support::{Raw, Tokens, chat, pair, serve_contract, user};
 
 /// Conversations of one user; a quota of questions that is used up long before.
 const MANY: usize = 60;
@@ -109,4 +110,19 @@ async fn a_last_message_that_was_deleted_elsewhere_is_shown_by_no_list() {
     brand.delete(id, sent.id).await.unwrap();
     let list = get(&app(&chat, BrandInfluencer), "7:influencer", "/api/chat/conversations").await.1;
     assert_eq!((&list[0]["lastMessage"], &list[0]["lastMessageAt"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_counts_as_a_message_and_not_as_a_question_as_well() {
+    let chat = busy("ann", false).await;
+    let id = pair(&chat, "bob", "ann").await;
+    let ann = chat.as_user(Identity::new(user("ann")));
+    let mut bob = Raw::connect(serve_contract(&chat, TutorBookings).await, "bob").await;
+    for at in 0..30 {
+        let message =
+            json!({ "conversationId": "ann_bob", "receiverId": "ann", "message": format!("{at}") });
+        bob.emit("send-message", message).await;
+        assert_eq!(bob.event("message-sent").await["message"], format!("{at}"));
+    }
+    assert_eq!(ann.history(id, None).await.unwrap().messages.len(), 30);
 }

@@ -100,7 +100,7 @@ async fn answer(app: &Router, request: Request<Body>) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_receiver_is_refused_only_by_the_directory() {
     let chat = chat_with_people(Tokens).await;
-    let mut ann = Raw::connect(serve_contract(&chat, DirectMessages::new()).await, "ann").await;
+    let mut ann = Raw::connect(serve_contract(&chat, DirectMessages).await, "ann").await;
     ann.emit("send_message", json!({ "receiverId": "ghost", "content": "boo" })).await;
     let error = ann.event("error").await;
     assert!(error["message"].as_str().unwrap().starts_with("receiverId: "), "{error}");
@@ -112,7 +112,7 @@ async fn an_unknown_receiver_is_refused_only_by_the_directory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn asking_for_messages_makes_no_conversation() {
     let chat = chat().await;
-    let mut ann = Raw::connect(serve_contract(&chat, DirectMessages::new()).await, "ann").await;
+    let mut ann = Raw::connect(serve_contract(&chat, DirectMessages).await, "ann").await;
     ann.emit("get_messages", json!({ "otherUserId": "bob" })).await;
     assert_eq!(ann.event("messages_list").await, json!([]));
     ann.emit("send_message", json!({ "receiverId": "bob", "content": " " })).await;

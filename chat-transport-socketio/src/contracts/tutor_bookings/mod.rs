@@ -102,10 +102,13 @@ async fn send(client: &Client, sent: SendMessage) -> Result<Value, Error> {
         let reason = "must be your id and receiverId, sorted and joined by an underscore";
         return Err(Invalid::new("conversationId", reason).into());
     }
-    let (id, direct) = pair::open(client.caller(), receiver_id).await?;
+    let opened = client.open_direct(receiver_id).await;
+    let id = opened.map_err(|error| say_field(error, "user_id", "receiverId"))?;
     let sent = client.send(id, NewMessage::text(message)).await;
     let sent = sent.map_err(|error| say_field(error, "body", "message"))?;
-    let value = message_value(&sent, &direct);
+    let place = client.place(id).await?;
+    let direct = place.conversation().direct.as_ref().ok_or(Error::NotFound)?;
+    let value = message_value(&sent, direct);
     client.emit(Emit::new("message-sent", value.clone())).await;
     Ok(value)
 }
