@@ -19,6 +19,7 @@ use socketioxide::{
 };
 use socketioxide_core::Value as Packet;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::{
     codec::ContractCodec,
@@ -101,7 +102,12 @@ pub(crate) fn open_namespace(io: &SocketIo, mount: Arc<Mount>) {
         async move {
             let seat = socket.extensions.remove::<Reserved>();
             match seat.and_then(|reserved| reserved.lock().take()) {
-                Some(Ok(seat)) => socket::run(mount, socket, seat).await,
+                Some(Ok(seat)) => {
+                    let (session, user) = (seat.session.id(), seat.session.user_id());
+                    let contract = mount.contract.name();
+                    let span = tracing::info_span!(parent: None, "parlor.socketio", contract, %session, %user);
+                    socket::run(mount, socket, seat).instrument(span).await;
+                }
                 Some(Err((error, link))) => socket::turn_away(&mount, socket, &link, &error).await,
                 None => {}
             }

@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_of_a_request_does_not_hold_on_to_its_buffer() {
-        let read = Bytes::from(b"/socket.io/?EIO=4 Bearer abc x-own".repeat(1));
+        let read = Bytes::from(b"/socket.io/?EIO=4 Bearer abc".to_vec());
         let within = read.as_ptr_range();
         let mut request = http::Request::builder()
             .uri(http::Uri::from_maybe_shared(read.slice(..17)).unwrap())
