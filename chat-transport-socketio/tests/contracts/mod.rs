@@ -17,7 +17,7 @@ use parlor_core::{
 };
 use parlor_transport_socketio::{
     Transport,
-    contracts::{BrandInfluencer, DirectMessages},
+    contracts::{BrandInfluencer, Connections, DirectMessages, Gateway, TutorBookings},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -107,6 +107,29 @@ async fn an_unknown_receiver_is_refused_only_by_the_directory() {
     ann.emit("send_message", json!({ "receiverId": "bob", "content": "hi" })).await;
     let sent = ann.event("receive_message").await;
     assert_eq!((&sent["senderName"], &sent["receiverName"]), (&json!("ANN"), &json!("BOB")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_directory_does_not_know_is_refused_by_the_field_that_names_them() {
+    let chat = chat_with_people(Tokens).await;
+    let connections: Router = Transport::new(chat.clone()).contract(Connections).router();
+    let gateway: Router = Transport::new(chat.clone()).contract(Gateway::new()).router();
+    for (app, path, field, body) in [
+        (&connections, "/chat/conversations", "participantId", json!({ "participantId": "ghost" })),
+        (&gateway, "/conversations", "participantIds", json!({ "participantIds": ["ann", "ghost"] })),
+        (&gateway, "/conversations", "participantIds", json!({ "participantIds": ["ann", "b", "ghost"] })),
+    ] {
+        let (status, refused) = post(app, "ann", path, body).await;
+        assert_eq!(status, 400, "{path}");
+        assert!(refused["message"].as_str().unwrap().starts_with(&format!("{field}: ")), "{refused}");
+    }
+    let mut ann = Raw::connect(serve_contract(&chat, TutorBookings).await, "ann").await;
+    let message = json!({ "conversationId": "ann_ghost", "receiverId": "ghost", "message": "boo" });
+    ann.emit("send-message", message).await;
+    let error = ann.event("error").await;
+    assert!(error["message"].as_str().unwrap().starts_with("receiverId: "), "{error}");
+    let list = chat.as_user(Identity::new(user("ann"))).conversations(ListConversations::default());
+    assert!(list.await.unwrap().conversations.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
