@@ -191,7 +191,11 @@ impl Conversation {
 
     /// Writes an event to the client: its frame, else what is looked up first.
     async fn write(&mut self, event: &Arc<Event>, frame: Option<&Bytes>) -> Result<(), Broken> {
-        let left = without_claimed(&self.client, event).map(Arc::new);
+        let marks_delivered = self.client.mount.contract.marks_delivered();
+        let left = match marks_delivered {
+            true => without_claimed(&self.client, event).map(Arc::new),
+            false => None,
+        };
         let (event, frame) = match &left {
             Some(left) => (left, None),
             None => (event, frame),
@@ -221,7 +225,7 @@ impl Conversation {
                 told = true;
             }
         }
-        if told && self.client.mount.contract.marks_delivered() {
+        if told && marks_delivered {
             self.delivered.note(event, self.client.user_id());
         }
         Ok(())
@@ -285,7 +289,10 @@ async fn next<'c>(
     if batch.is_empty() && closed.is_none() {
         *closed = client.session.next(batch, BATCH).await.err();
     }
-    client.turn.lock().await
+    match client.turn.try_lock() {
+        Ok(turn) => turn,
+        Err(_) => client.turn.lock().await,
+    }
 }
 
 async fn under_way(current: &mut Option<BoxFuture<'static, ()>>) {

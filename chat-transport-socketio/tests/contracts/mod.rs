@@ -116,20 +116,34 @@ async fn whom_the_directory_does_not_know_is_refused_by_the_field_that_names_the
     let gateway: Router = Transport::new(chat.clone()).contract(Gateway::new()).router();
     for (app, path, field, body) in [
         (&connections, "/chat/conversations", "participantId", json!({ "participantId": "ghost" })),
-        (&gateway, "/conversations", "participantIds", json!({ "participantIds": ["ann", "ghost"] })),
-        (&gateway, "/conversations", "participantIds", json!({ "participantIds": ["ann", "b", "ghost"] })),
+        (
+            &gateway,
+            "/conversations",
+            "participantIds",
+            json!({ "participantIds": ["ann", "ghost"] }),
+        ),
+        (
+            &gateway,
+            "/conversations",
+            "participantIds",
+            json!({ "participantIds": ["ann", "b", "ghost"] }),
+        ),
     ] {
         let (status, refused) = post(app, "ann", path, body).await;
         assert_eq!(status, 400, "{path}");
-        assert!(refused["message"].as_str().unwrap().starts_with(&format!("{field}: ")), "{refused}");
+        assert!(
+            refused["message"].as_str().unwrap().starts_with(&format!("{field}: ")),
+            "{refused}"
+        );
     }
     let mut ann = Raw::connect(serve_contract(&chat, TutorBookings).await, "ann").await;
     let message = json!({ "conversationId": "ann_ghost", "receiverId": "ghost", "message": "boo" });
     ann.emit("send-message", message).await;
     let error = ann.event("error").await;
     assert!(error["message"].as_str().unwrap().starts_with("receiverId: "), "{error}");
-    let list = chat.as_user(Identity::new(user("ann"))).conversations(ListConversations::default());
-    assert!(list.await.unwrap().conversations.is_empty());
+    let caller = chat.as_user(Identity::new(user("ann")));
+    let list = caller.conversations(ListConversations::default()).await.unwrap();
+    assert!(list.conversations.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
