@@ -243,6 +243,7 @@ impl Client {
     /// this way, and they will not come to this socket as events. Call it from
     /// [`Contract::connected`](crate::Contract::connected) or while events are held back
     /// ([`Client::hold_back`]), and tell the client all of them.
+    /// For contracts that mark what was delivered ([`Contract::marks_delivered`](crate::Contract::marks_delivered)).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unavailable`]; as the policy says.
