@@ -68,18 +68,7 @@ async fn run(
     let listener = listen(settings.listen).await?;
     let address = listener.local_addr()?;
     let store = open_store(&settings.database).await?;
-    // Names come from tokens. After a restart they are those that messages keep.
-    let directory = Arc::new(TokenDirectory::new());
-    let mut builder = Chat::builder(Arc::clone(&store))
-        .configure(as_services_are)
-        .authenticator(authenticator(&settings, address)?)
-        .directory(directory.clone())
-        .hook(Arc::new(KeepNames::new(Arc::clone(&store), directory)));
-    if let Some(url) = &settings.redis {
-        let redis = open_redis(url, &settings.redis_prefix).await?;
-        builder =
-            builder.bus(redis.bus()).presence(redis.presence()).rate_limiter(redis.rate_limiter());
-    }
+    let builder = engine(&settings, address, Arc::clone(&store)).await?;
     let (chat, development) =
         build(Setup { database: settings.database.clone(), store, chat: builder }).await?;
     let mut app = router(&settings, address, chat.clone(), contract);
@@ -90,6 +79,24 @@ async fn run(
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(stop(chat)).await?;
     Ok(())
+}
+
+/// An engine on this store, and on Redis where the settings name one.
+pub(crate) async fn engine(
+    settings: &Settings,
+    address: SocketAddr,
+    store: Arc<dyn Store>,
+) -> Result<ChatBuilder, Fault> {
+    // Names come from tokens. After a restart they are those that messages keep.
+    let directory = Arc::new(TokenDirectory::new());
+    let builder = Chat::builder(Arc::clone(&store))
+        .configure(as_services_are)
+        .authenticator(authenticator(settings, address)?)
+        .directory(directory.clone())
+        .hook(Arc::new(KeepNames::new(store, directory)));
+    let Some(url) = &settings.redis else { return Ok(builder) };
+    let redis = open_redis(url, &settings.redis_prefix).await?;
+    Ok(builder.bus(redis.bus()).presence(redis.presence()).rate_limiter(redis.rate_limiter()))
 }
 
 pub(crate) async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener, Fault> {
@@ -138,14 +145,23 @@ pub(crate) fn router(
     chat: Chat,
     contract: impl Contract,
 ) -> Router {
-    let is_local = address.ip().to_canonical().is_loopback();
-    let mut transport = Transport::new(chat).contract(contract);
-    if settings.frontends.is_empty() && is_local {
+    let app = transport(settings, address, chat).contract(contract).router();
+    app.merge(login(settings, address))
+}
+
+/// A transport without a contract, for the front ends that the settings name.
+pub(crate) fn transport(settings: &Settings, address: SocketAddr, chat: Chat) -> Transport {
+    let mut transport = Transport::new(chat);
+    if settings.frontends.is_empty() && address.ip().to_canonical().is_loopback() {
         // The front end of a developer is served from some other port of this machine.
         transport = transport.allow_any_origin();
     }
-    let app = transport.allow_origins(settings.frontends.clone()).router();
-    if is_local { app.merge(login::router(settings)) } else { app }
+    transport.allow_origins(settings.frontends.clone())
+}
+
+/// The development login, on this machine alone.
+pub(crate) fn login(settings: &Settings, address: SocketAddr) -> Router {
+    if address.ip().to_canonical().is_loopback() { login::router(settings) } else { Router::new() }
 }
 
 fn announce(settings: &Settings, address: SocketAddr) {

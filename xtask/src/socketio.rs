@@ -8,13 +8,14 @@ use crate::{
 };
 
 /// The examples that the tests start.
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 8] = [
     "brand_influencer",
     "chat_service",
     "connections",
     "custom_contract",
     "direct_messages",
     "gateway",
+    "several_contracts",
     "tutor_bookings",
 ];
 /// A program that the tests need, and Debian's package of it.
