@@ -8,16 +8,22 @@ mod support;
 
 use std::time::Duration;
 
-use axum::{body::Body, http::Request};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::Request,
+};
 use parlor_core::model::{Identity, NewMessage};
 use parlor_transport_socketio::{
     Transport,
-    contracts::{Connections, DirectMessages, Gateway},
+    contracts::{Connections, DirectMessages, Gateway, TutorBookings},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use support::{Medium, Raw, chat, eventually, pair, serve, serve_contract, user};
+use support::{
+    Medium, Raw, chat, eventually, pair, serve, serve_contract, serve_router, user,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_reaches_the_sockets_of_other_nodes_without_an_adapter() {
@@ -188,4 +194,33 @@ async fn garbage_of_the_protocol_ends_that_connection_alone() {
     }
     bystander.emit("noSuchEvent", json!(1)).await;
     bystander.event("error").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contracts_that_share_a_namespace_and_routes_are_nested_under_paths_of_their_own() {
+    let chat = chat().await;
+    let id = pair(&chat, "ann", "bob").await;
+    let connections = Transport::new(chat.clone()).contract(Connections);
+    let bookings = Transport::new(chat.clone()).contract(TutorBookings);
+    let app = Router::new()
+        .nest("/connections", connections.router())
+        .nest("/tutor_bookings", bookings.router());
+    let at = serve_router(app.clone()).await;
+    let mut ann = Raw::connect_at(at, "/connections/socket.io", "ann").await;
+    let mut bob = Raw::connect_at(at, "/tutor_bookings/socket.io", "bob").await;
+    ann.emit("sendMessage", json!({ "conversationId": id, "content": "Hello!" })).await;
+    let message = bob.event("new-message").await;
+    assert_eq!(
+        (&message["conversationId"], &message["message"]),
+        (&json!("ann_bob"), &json!("Hello!"))
+    );
+    assert_eq!(ann.event("message").await["id"], message["id"]);
+    let list = async |path: &str| {
+        let request = Request::get(path).header("authorization", "Bearer bob");
+        let answer = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let body = to_bytes(answer.into_body(), 4096).await.unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()[0]["id"].clone()
+    };
+    assert_eq!(list("/connections/chat/conversations").await, json!(id));
+    assert_eq!(list("/tutor_bookings/chat/conversations/bob").await, "ann_bob");
 }

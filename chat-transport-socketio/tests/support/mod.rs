@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use axum::Router;
 use futures::{SinkExt, StreamExt};
 use parlor_core::{
     Chat, Error,
@@ -92,9 +93,13 @@ pub(crate) async fn serve_contract(chat: &Chat, contract: impl Contract) -> Sock
 }
 
 async fn serve_transport(transport: Transport) -> SocketAddr {
+    serve_router(transport.router()).await
+}
+
+/// Serves what a host made of several transports.
+pub(crate) async fn serve_router(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = transport.router::<()>();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
@@ -106,11 +111,15 @@ pub(crate) struct Raw(WebSocketStream<TcpStream>);
 impl Raw {
     /// Opens an Engine.IO session without naming a namespace.
     pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self::open_at(address, "/socket.io").await
+    }
+
+    async fn open_at(address: SocketAddr, path: &str) -> Self {
         let tcp = TcpSocket::new_v4().unwrap();
         // A client that does not read fills its buffer soon.
         tcp.set_recv_buffer_size(4096).unwrap();
         let tcp = tcp.connect(address).await.unwrap();
-        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+        let url = format!("ws://{address}{path}/?EIO=4&transport=websocket");
         let (socket, _) = client_async(url, tcp).await.unwrap();
         let mut raw = Self(socket);
         assert!(raw.packet().await.unwrap().starts_with("0{"));
@@ -119,7 +128,12 @@ impl Raw {
 
     /// Connects a user.
     pub(crate) async fn connect(address: SocketAddr, user: &str) -> Self {
-        let mut raw = Self::open(address).await;
+        Self::connect_at(address, "/socket.io", user).await
+    }
+
+    /// Connects a user where Socket.IO is served at another path.
+    pub(crate) async fn connect_at(address: SocketAddr, path: &str, user: &str) -> Self {
+        let mut raw = Self::open_at(address, path).await;
         raw.enter("", user).await;
         raw
     }
