@@ -32,7 +32,7 @@ export function sign(claims, secret, header = { alg: 'HS256', typ: 'JWT' }) {
 
 /** An example with a database of its own, which can be stopped and started again. It is up once it says `ready`. */
 export class Server {
-  #clients = new Set();
+  clients = new Set();
 
   static async start(name, env = {}, ready = undefined) {
     const folder = process.env.PARLOR_EXAMPLES;
@@ -64,7 +64,7 @@ export class Server {
         const listening = /listening on http:\/\/[\d.]+:(\d+)\n/.exec(this.output);
         if (listening) {
           this.port = Number(listening[1]);
-          this.url = `http://127.0.0.1:${this.port}`;
+          this.url = localUrl(this.port);
         }
         // What listens to nobody says something else when it is up.
         if (this.ready ? this.output.includes(this.ready) : listening) resolve();
@@ -74,6 +74,13 @@ export class Server {
       child.once('error', reject);
       child.once('exit', (code, signal) => reject(new Error(`the server ended (${code ?? signal}):\n${this.output}`)));
     });
+  }
+
+  /** The same server at another of its listeners, the one that it says to be for `what`. */
+  at(what) {
+    const line = this.output.split('\n').find((it) => it.includes('listening on') && it.includes(what));
+    assert.ok(line, `no listener for ${what}:\n${this.output}`);
+    return Object.assign(Object.create(this), { url: localUrl(/:(\d+)$/.exec(line)[1]) });
   }
 
   /** Ends the process: by default as a deployment does, with SIGTERM. */
@@ -86,7 +93,7 @@ export class Server {
 
   /** Ends everything: clients, process, data. */
   async stop() {
-    for (const client of this.#clients) client.close();
+    for (const client of this.clients) client.close();
     await this.down('SIGKILL');
     await rm(this.folder, { recursive: true, force: true });
   }
@@ -96,7 +103,7 @@ export class Server {
     const { namespace = '', transports = ['websocket'], ...rest } = options;
     const socket = io(this.url + namespace, { transports, forceNew: true, reconnectionDelay: 100, ...rest });
     const client = new Client(socket);
-    this.#clients.add(client);
+    this.clients.add(client);
     return client;
   }
 
@@ -123,34 +130,16 @@ export class Server {
   }
 }
 
-/** A socket that remembers every event, in order. */
-export class Client {
-  constructor(socket) {
-    this.socket = socket;
-    this.heard = [];
-    this.waiting = new Set();
-    const note = (event, args) => {
-      this.heard.push({ event, args });
-      for (const look of [...this.waiting]) look();
-    };
-    socket.onAny((event, ...args) => note(event, args));
-    for (const event of ['connect', 'connect_error', 'disconnect']) {
-      socket.on(event, (...args) => note(event, args));
-    }
-  }
+const localUrl = (port) => `http://127.0.0.1:${port}`;
 
-  emit(...args) {
-    this.socket.emit(...args);
-    return this;
-  }
+/** Who remembers every event, in order. */
+export class Listener {
+  heard = [];
+  waiting = new Set();
 
-  /** The acknowledgement of an event. */
-  ask(event, ...args) {
-    return this.socket.timeout(PATIENCE).emitWithAck(event, ...args);
-  }
-
-  connected() {
-    return this.hear('connect');
+  note(event, args) {
+    this.heard.push({ event, args });
+    for (const look of [...this.waiting]) look();
   }
 
   /** All that was heard under this name. */
@@ -190,6 +179,32 @@ export class Client {
       }, PATIENCE);
       if (!tryIt()) this.waiting.add(tryIt);
     });
+  }
+}
+
+/** A socket of socket.io-client. */
+export class Client extends Listener {
+  constructor(socket) {
+    super();
+    this.socket = socket;
+    socket.onAny((event, ...args) => this.note(event, args));
+    for (const event of ['connect', 'connect_error', 'disconnect']) {
+      socket.on(event, (...args) => this.note(event, args));
+    }
+  }
+
+  emit(...args) {
+    this.socket.emit(...args);
+    return this;
+  }
+
+  /** The acknowledgement of an event. */
+  ask(event, ...args) {
+    return this.socket.timeout(PATIENCE).emitWithAck(event, ...args);
+  }
+
+  connected() {
+    return this.hear('connect');
   }
 
   close() {
