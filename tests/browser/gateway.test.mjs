@@ -7,7 +7,7 @@ import { Browser, Server, eventually } from './harness.mjs';
 let server;
 let browser;
 before(async () => {
-  server = await Server.start('PARLOR_GATEWAY');
+  server = await Server.start('gateway');
   browser = await Browser.start();
 });
 after(async () => {

@@ -17,15 +17,15 @@ const FLAGS = [
 
 /** A server of its own with a data file of its own, which can be killed and started again. */
 export class Server {
-  static async start(variable = 'PARLOR_QUICKSTART', env = {}) {
-    const binary = process.env[variable];
-    assert.ok(binary, `${variable} must name a built example`);
+  static async start(example = 'quickstart', env = {}) {
+    const folder = process.env.PARLOR_EXAMPLES;
+    assert.ok(folder, 'PARLOR_EXAMPLES must name the folder of the built examples');
     const server = new Server();
     server.env = env;
-    server.binary = path.resolve(binary);
+    server.binary = path.resolve(folder, example);
     server.folder = await mkdtemp(path.join(tmpdir(), 'parlor-'));
-    server.port = await freePort();
-    server.url = `http://127.0.0.1:${server.port}`;
+    // The system chooses a port, which then stays.
+    server.port = 0;
     await server.up();
     return server;
   }
@@ -37,17 +37,26 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
-    let output = '';
+    this.output = '';
     await new Promise((resolve, reject) => {
       const read = (data) => {
-        output += data;
-        if (output.includes(`listening on ${this.url}`)) resolve();
+        this.output += data;
+        if (this.output.includes('Ctrl-C stops the server.')) resolve();
       };
       child.stdout.on('data', read);
       child.stderr.on('data', read);
       child.once('error', reject);
-      child.once('exit', (code, signal) => reject(new Error(`the server ended (${code ?? signal}):\n${output}`)));
+      child.once('exit', (code, signal) => reject(new Error(`the server ended (${code ?? signal}):\n${this.output}`)));
     });
+    this.url = this.listener();
+    this.port = Number(new URL(this.url).port);
+  }
+
+  /** The URL of the listener that the server says to be for `what`: of several it has. */
+  listener(what = '') {
+    const line = this.output.split('\n').find((it) => it.includes('listening on') && it.includes(what));
+    assert.ok(line, `no listener for ${what}:\n${this.output}`);
+    return /http:\S+$/.exec(line)[0];
   }
 
   /** Ends it without a chance to say goodbye. */
@@ -91,14 +100,6 @@ async function patiently(request) {
       await new Promise((resolve) => setTimeout(resolve, error.answer.retry_after_ms ?? 100));
     }
   }
-}
-
-async function freePort() {
-  const probe = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 /** A TCP line to the server. `cut` breaks all connections and refuses new ones, until `mend`. */

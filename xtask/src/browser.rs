@@ -1,4 +1,4 @@
-//! The browser tests in `tests/browser`, against the pages of the examples `quickstart` and `gateway`.
+//! The browser tests in `tests/browser`: the pages of the examples, and a front end of the contract `connections`.
 
 use std::{
     env, fs,
@@ -10,23 +10,23 @@ use crate::{
     run::{Outcome, command, find, root, run},
 };
 
+/// The examples that the tests start.
+const EXAMPLES: [&str; 4] = ["connections", "gateway", "quickstart", "several_contracts"];
 /// A program that the tests need, and Debian's package of it.
 const TOOLS: [(&str, &str); 3] = [("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm")];
 
-/// Runs the browser tests. They learn from the environment where the servers
-/// (`PARLOR_QUICKSTART`, `PARLOR_GATEWAY`) and the browser (`PARLOR_CHROMIUM`, which may be set beforehand) are.
+/// Runs the browser tests. They learn from the environment where the examples (`PARLOR_EXAMPLES`) and the browser
+/// (`PARLOR_CHROMIUM`, which may be set beforehand) are.
 pub(crate) fn test() -> Outcome {
     let folder = root().join("tests").join("browser");
     require_tests(&folder)?;
     install_missing()?;
-    let quickstart = crate::test::example("quickstart")?;
-    let gateway = crate::test::example("gateway")?;
+    let examples = crate::test::examples(&EXAMPLES)?;
     run(command("npm").current_dir(&folder).args(["ci", "--no-audit", "--no-fund"]))?;
     run(command("npm")
         .current_dir(&folder)
         .arg("test")
-        .env("PARLOR_QUICKSTART", quickstart)
-        .env("PARLOR_GATEWAY", gateway)
+        .env("PARLOR_EXAMPLES", examples)
         .env("PARLOR_CHROMIUM", chromium()?))
 }
 

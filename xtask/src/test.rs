@@ -67,7 +67,7 @@ const STEPS: &[Step] = &[
     Step { name: "features", what: "each feature compiles alone", slow: true, run: deps::features },
     Step {
         name: "browser",
-        what: "the pages of the quickstart and the gateway in a real browser",
+        what: "the pages of the examples, and a Socket.IO front end, in a real browser",
         slow: true,
         run: browser::test,
     },
