@@ -4,8 +4,10 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
-import { Server, TRANSPORTS, eventually, sharedServices, token } from './harness.mjs';
-import { CONVERSATION, MESSAGE, claims, person } from './brand_influencer.mjs';
+import { Server, TRANSPORTS, eventually, token } from './harness.mjs';
+import { sharedBackends } from './backends.mjs';
+import { notConnected, tokensEnd } from './expiry.mjs';
+import { CONVERSATION, MESSAGE, claims, freshId, person } from './brand_influencer.mjs';
 import { recorder, render, run } from './documents.mjs';
 
 let server;
@@ -193,6 +195,11 @@ describe('brand_influencer: tokens', () => {
       }
     });
 
+    test(`a token that has ended is refused; one that ends while connected: error, then closed for good, over ${transport}`, () => {
+      const options = { namespace: '/chat', transports: [transport], claims: { userType: 'brand' } };
+      return tokensEnd(server, freshId(), { ...options, refused: notConnected, route: `${API}/conversations` });
+    });
+
     test(`123:influencer works only with DEV_TOKENS=1 on loopback, over ${transport}`, async () => {
       const { socketId, ...who } = await attempt(server, { token: '123:influencer' });
       assert.deepEqual(who, { userId: 123, userType: 'influencer' });
@@ -236,7 +243,8 @@ describe('brand_influencer: over time and over nodes', () => {
   });
 
   test('two nodes on Postgres and Redis are one: ids, rooms, typing, presence, read marks', async () => {
-    const nodes = await Promise.all([0, 1].map(() => Server.start('brand_influencer', sharedServices())));
+    const env = await sharedBackends();
+    const nodes = await Promise.all([0, 1].map(() => Server.start('brand_influencer', env)));
     try {
       const { ann, bob, conversationId } = await pair(nodes[0]);
       assert.equal((await open(bob, ann, nodes[1])).body.id, conversationId);

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { Server, TRANSPORTS, WRONG_TEXTS, deep, eventually, token } from './harness.mjs';
+import { notConnected, tokensEnd } from './expiry.mjs';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const MESSAGE = ['content', 'conversationId', 'createdAt', 'id', 'isRead', 'senderId', 'updatedAt'];
@@ -153,6 +154,9 @@ for (const transport of TRANSPORTS) {
       b.close();
       assert.deepEqual(await a.hear('userOffline'), { userId: bob });
     });
+
+    test('a token that has ended is refused; one that ends while connected: error, then closed for good', () =>
+      tokensEnd(server, `ann-${randomUUID()}`, { transports, refused: notConnected, route: '/chat/conversations' }));
 
     test('malformed payloads get an error, the socket stays, nothing is stored', async () => {
       const { ann, conversationId } = await pair();

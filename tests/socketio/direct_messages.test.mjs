@@ -3,7 +3,9 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { Server, TRANSPORTS, WRONG_TEXTS, deep, eventually, sharedServices, sign, token } from './harness.mjs';
+import { Server, TRANSPORTS, WRONG_TEXTS, deep, eventually, sign, token } from './harness.mjs';
+import { sharedBackends } from './backends.mjs';
+import { tokensEnd } from './expiry.mjs';
 import { recorder, render, run } from './documents.mjs';
 
 const MESSAGE = ['content', 'createdAt', 'id', 'receiverId', 'receiverName', 'senderId', 'senderName'];
@@ -142,6 +144,14 @@ for (const transport of TRANSPORTS) {
       }
     });
 
+    test('a token that has ended is refused; one that ends while connected: error, then closed for good', () => {
+      const refused = async (client) => {
+        assert.deepEqual(await client.hear('error'), { message: 'authentication required' });
+        assert.equal(await client.hear('disconnect'), 'io server disconnect');
+      };
+      return tokensEnd(server, fresh('ann'), { transports, refused });
+    });
+
     test('malformed payloads get an error, the socket stays, nothing is stored', async () => {
       const [ann, bob] = [fresh('ann'), fresh('bob')];
       const [a, b] = await Promise.all([connect(ann), connect(bob)]);
@@ -208,7 +218,8 @@ describe('direct_messages: over time and over nodes', () => {
   });
 
   test('two nodes on Postgres and Redis: messages, ids and names are the same on both', async () => {
-    const nodes = await Promise.all([0, 1].map(() => Server.start('direct_messages', sharedServices())));
+    const env = await sharedBackends();
+    const nodes = await Promise.all([0, 1].map(() => Server.start('direct_messages', env)));
     try {
       const [ann, bob] = [fresh('ann'), fresh('bob')];
       const a = await nodes[0].connect(ann, { claims: { name: 'Ann' } });

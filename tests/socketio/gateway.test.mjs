@@ -3,6 +3,7 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Server, TRANSPORTS, WRONG_TEXTS, deep, token } from './harness.mjs';
+import { notConnected, tokensEnd } from './expiry.mjs';
 
 const MESSAGE = ['content', 'conversation_id', 'created_at', 'id', 'message_type', 'sender_id'];
 const CONVERSATION = ['createdAt', 'id', 'lastMessage', 'participantIds', 'title', 'type', 'unreadCount'];
@@ -188,6 +189,9 @@ for (const transport of TRANSPORTS) {
         assert.deepEqual({ id, type, title }, { id: group.body.id, type: 'group', title: 'Trip' });
       }
     });
+
+    test('a token that has ended is refused; one that ends while connected: error, then closed for good', () =>
+      tokensEnd(server, fresh(), { namespace, transports: [transport], refused: notConnected, route: '/conversations' }));
 
     test('malformed payloads get message-error or error, the socket stays, nothing is stored', async () => {
       const { ann, bob, conversation, a, b } = await room();

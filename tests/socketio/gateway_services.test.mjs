@@ -4,7 +4,8 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { Server, eventually, sharedServices } from './harness.mjs';
+import { Server, eventually } from './harness.mjs';
+import { sharedBackends } from './backends.mjs';
 
 const namespace = '/chat';
 /** Within this every event is answered, whatever dies. */
@@ -17,7 +18,7 @@ let env;
 const startService = () => Server.start('chat_service', env, 'answers over');
 
 before(async () => {
-  env = { ...sharedServices(), REDIS_PREFIX: `test-${randomUUID()}` };
+  env = await sharedBackends();
   services = await Promise.all([startService(), startService()]);
   gateways = await Promise.all([0, 1].map(() => Server.start('gateway', { ...env, DATABASE_URL: '' })));
 });

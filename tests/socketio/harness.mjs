@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
+import { SHARED, ownBackends } from './backends.mjs';
 
 export const SECRET = 'your-secret-key';
 export const TRANSPORTS = ['websocket', 'polling'];
@@ -43,12 +44,24 @@ export class Server {
     // The system chooses a port, which then stays.
     server.port = 0;
     server.ready = ready;
-    server.env = { JWT_SECRET: SECRET, DATABASE_URL: `sqlite:${server.folder}/chat.db`, ...env };
-    await server.up();
+    const backends = env.DATABASE_URL === undefined ? await ownBackends(server.folder) : {};
+    server.env = { JWT_SECRET: SECRET, ...backends, ...env };
+    if (SHARED && name === 'gateway' && env.REDIS_URL === undefined) {
+      // With Redis it has no database: a service behind it does.
+      server.service = await Server.start('chat_service', backends, 'answers over');
+      server.env.DATABASE_URL = '';
+    }
+    try {
+      await server.up();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
   async up() {
+    if (this.service && !this.service.isUp()) await this.service.up();
     const child = spawn(this.binary, [], {
       env: { PATH: process.env.PATH, ...this.env, PORT: String(this.port) },
       cwd: this.folder,
@@ -85,7 +98,16 @@ export class Server {
 
   /** Ends the process: by default as a deployment does, with SIGTERM. */
   async down(signal = 'SIGTERM') {
-    if (this.child.exitCode != null || this.child.signalCode != null) return;
+    if (this.isUp()) await this.#end(signal);
+    await this.service?.down(signal);
+  }
+
+  isUp() {
+    const { pid, exitCode, signalCode } = this.child;
+    return pid !== undefined && exitCode === null && signalCode === null;
+  }
+
+  async #end(signal) {
     const gone = new Promise((resolve) => this.child.once('exit', resolve));
     this.child.kill(signal);
     await gone;
@@ -95,6 +117,7 @@ export class Server {
   async stop() {
     for (const client of this.clients) client.close();
     await this.down('SIGKILL');
+    await this.service?.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -210,13 +233,6 @@ export class Client extends Listener {
   close() {
     this.socket.close();
   }
-}
-
-/** The environment of nodes that share a Postgres and a Redis. */
-export function sharedServices() {
-  const { PARLOR_TEST_POSTGRES: postgres, PARLOR_TEST_REDIS: redis } = process.env;
-  assert.ok(postgres && redis, 'PARLOR_TEST_POSTGRES and PARLOR_TEST_REDIS must name servers: cargo xtask test starts them');
-  return { DATABASE_URL: postgres, REDIS_URL: redis };
 }
 
 /** Waits until `read()` answers what is expected, and shows both when it does not in time. */

@@ -3,7 +3,8 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { Server, TRANSPORTS, WRONG_TEXTS, deep, eventually, token } from './harness.mjs';
+import { Server, TRANSPORTS, WRONG_TEXTS, deep, eventually } from './harness.mjs';
+import { notConnected, tokensEnd } from './expiry.mjs';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const MESSAGE = ['conversationId', 'id', 'message', 'read', 'senderId', 'timestamp'];
@@ -225,6 +226,9 @@ for (const transport of TRANSPORTS) {
       for (const user of ['a', 'b_c']) assert.ok(!(await read(user)).includes(text) && (await read(user)).includes(other));
     });
 
+    test('a token that has ended is refused; one that ends while connected: error, then closed for good', () =>
+      tokensEnd(server, 'zoe', { transports, refused: notConnected, route: '/chat/conversations/zoe' }));
+
     test('malformed payloads get an error, the socket stays, nothing is stored', async () => {
       const { ann, bob, conversationId } = pair();
       const a = await connect(ann);
@@ -403,13 +407,5 @@ describe('tutor_bookings: over time', () => {
 
   test('bookings that cannot be read are refused at start', async () => {
     await assert.rejects(Server.start('tutor_bookings', { BOOKINGS: 'ann' }), /BOOKINGS must be pairs/);
-  });
-
-  test('a token that expires while connected: error, then the socket is closed', async () => {
-    const exp = Math.floor(Date.now() / 1000) + 2;
-    const client = server.client({ auth: { token: token('zoe', { exp }) } });
-    await client.hear('connected');
-    assert.deepEqual(await client.hear('error'), { message: 'the token has expired' });
-    await client.hear('disconnect');
   });
 });
