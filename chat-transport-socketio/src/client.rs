@@ -291,18 +291,18 @@ impl Client {
 
     async fn emit_raw(&self, event: &str, json: &RawValue) -> Result<(), Broken> {
         self.has_room().await?;
-        self.socket.emit(event, json).map_err(|_| Broken)?;
+        // Counted before: it may be written before this task goes on, and would count as waiting from then on.
         self.link.handed_over(event.len() + json.get().len());
-        Ok(())
+        self.socket.emit(event, json).map_err(|_| Broken)
     }
 
     /// Answers an acknowledgement. To a connection that has broken there is nothing to answer.
     pub(crate) async fn acknowledge(&self, ack: AckSender, answer: &Value) {
         if let Ok(json) = to_raw_value(answer)
             && self.has_room().await.is_ok()
-            && ack.send(&json).is_ok()
         {
             self.link.handed_over(json.get().len());
+            let _ = ack.send(&json);
         }
     }
 

@@ -8,17 +8,22 @@ mod support;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::Request,
 };
-use parlor_core::model::{Identity, NewMessage};
+use parlor_core::{
+    Error,
+    model::{Identity, NewMessage},
+};
 use parlor_transport_socketio::{
-    Transport,
+    Client, Contract, Emit, Incoming, Told, Transport,
     contracts::{Connections, DirectMessages, Gateway, TutorBookings},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use support::{
@@ -223,4 +228,42 @@ async fn contracts_that_share_a_namespace_and_routes_are_nested_under_paths_of_t
     };
     assert_eq!(list("/connections/chat/conversations").await, json!(id));
     assert_eq!(list("/tutor_bookings/chat/conversations/bob").await, "ann_bob");
+}
+
+/// Answers every event by more than is handed over at once, and a word after it.
+#[derive(Debug)]
+struct Talker;
+
+#[async_trait]
+impl Contract for Talker {
+    fn name(&self) -> &'static str {
+        "talker"
+    }
+
+    async fn received(&self, client: &Client, _: Incoming) -> Result<Value, Error> {
+        client.emit(Emit::new("much", "x".repeat(64 * 1024).into())).await;
+        client.emit(Emit::new("more", Value::Null)).await;
+        Ok(Value::Null)
+    }
+
+    fn outgoing(&self, _: &Told<'_>) -> Vec<Emit> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_written_at_once_does_not_count_as_waiting() {
+    let chat = chat().await;
+    let at = serve_contract(&chat, Talker).await;
+    let talk = async |user: &str| {
+        let mut raw = Raw::connect_roomy(at, user).await;
+        for _ in 0..500 {
+            raw.emit("talk", Value::Null).await;
+            raw.event("much").await;
+            raw.event("more").await;
+        }
+    };
+    let talks = async { tokio::join!(talk("ann"), talk("bob"), talk("cem"), talk("dora")) };
+    // Whoever is taken for slow waits for 10 s, and is closed.
+    timeout(Duration::from_secs(10), talks).await.expect("nobody is taken for slow");
 }

@@ -118,7 +118,10 @@ impl Raw {
         let tcp = TcpSocket::new_v4().unwrap();
         // A client that does not read fills its buffer soon.
         tcp.set_recv_buffer_size(4096).unwrap();
-        let tcp = tcp.connect(address).await.unwrap();
+        Self::open_on(tcp.connect(address).await.unwrap(), address, path).await
+    }
+
+    async fn open_on(tcp: TcpStream, address: SocketAddr, path: &str) -> Self {
         let url = format!("ws://{address}{path}/?EIO=4&transport=websocket");
         let (socket, _) = client_async(url, tcp).await.unwrap();
         let mut raw = Self(socket);
@@ -133,9 +136,18 @@ impl Raw {
 
     /// Connects a user where Socket.IO is served at another path.
     pub(crate) async fn connect_at(address: SocketAddr, path: &str, user: &str) -> Self {
-        let mut raw = Self::open_at(address, path).await;
-        raw.enter("", user).await;
-        raw
+        Self::open_at(address, path).await.named(user).await
+    }
+
+    /// Connects a user whose buffers take at once what is written.
+    pub(crate) async fn connect_roomy(address: SocketAddr, user: &str) -> Self {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        Self::open_on(tcp, address, "/socket.io").await.named(user).await
+    }
+
+    async fn named(mut self, user: &str) -> Self {
+        self.enter("", user).await;
+        self
     }
 
     /// Connects a user to a namespace, written as `/chat,`.
