@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
     },
 };
 
@@ -162,6 +162,8 @@ impl Link {
     /// Waits until `holds` does, looking again whenever something changed.
     pub(crate) async fn until(&self, holds: impl Fn(&Self) -> bool) {
         let mut pulse = self.pulse.subscribe();
+        // Either this sees what changed, or `beat` sees this.
+        fence(Ordering::SeqCst);
         while !holds(self) {
             // The sender lives as long as `self` does.
             let _ = pulse.changed().await;
@@ -169,6 +171,7 @@ impl Link {
     }
 
     fn beat(&self) {
+        fence(Ordering::SeqCst);
         if self.pulse.receiver_count() > 0 {
             self.pulse.send_modify(|pulse| *pulse = pulse.wrapping_add(1));
         }
