@@ -73,7 +73,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "socketio",
-        what: "the Socket.IO examples with the real socket.io-client",
+        what: "the Socket.IO examples with the real socket.io-client, on SQLite, and on Postgres with Redis",
         slow: true,
         run: socketio::test,
     },
