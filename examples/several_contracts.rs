@@ -45,7 +45,7 @@ async fn run() -> Result<(), Fault> {
     let chat = contract::engine(&settings, settings.listen, store).await?.build().await?;
     let transport = || contract::transport(&settings, settings.listen, chat.clone());
 
-    let first = transport().contract(DirectMessages::new()).contract(Gateway::new()).router();
+    let first = transport().contract(DirectMessages).contract(Gateway::new()).router();
     let own = Router::new()
         .nest("/chat", parlor::axum::router(chat.clone()))
         .merge(page::router("token"))
