@@ -82,6 +82,8 @@ async fn measure_case(
                 figures.insert(Figure::SpareCpu, each);
             }
         }
+        // The load is given: a high rate says no more than that somebody had fallen behind.
+        Work::Presence(_) => drop(figures.remove(&Figure::Rate)),
         Work::Resume(_) => drop(figures.insert(Figure::Retries, outcome.retries as f64)),
         _ => {}
     }

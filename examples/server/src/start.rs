@@ -235,3 +235,20 @@ fn announce(address: SocketAddr, settings: &Settings) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::future::try_join_all;
+    use tokio::{net::TcpStream, time::timeout};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn more_connects_than_usual_may_wait_to_be_accepted() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let waiting = try_join_all((0..300).map(|_| TcpStream::connect(address)));
+        let waiting = timeout(Duration::from_secs(10), waiting).await.expect("there is room");
+        assert_eq!(waiting.unwrap().len(), 300);
+    }
+}
