@@ -2,8 +2,6 @@
 //! its environment where the database is and which secret signs tokens, says where it listens, and ends with its
 //! standard input.
 
-#[path = "../../../../examples/server/src/allocator.rs"]
-mod allocator;
 mod database;
 mod lanes;
 mod session;
