@@ -26,9 +26,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use support::{
-    Medium, Raw, chat, eventually, pair, serve, serve_contract, serve_router, user,
-};
+use support::{Medium, Raw, chat, eventually, pair, serve, serve_contract, serve_router, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_reaches_the_sockets_of_other_nodes_without_an_adapter() {
