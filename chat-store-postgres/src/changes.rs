@@ -12,7 +12,7 @@ use parlor_core::{
 
 use crate::{
     connection::Conn,
-    conversations::{by_id, members},
+    conversations::members,
     error::Fault,
     eyes::Eyes,
     history,
@@ -55,7 +55,9 @@ pub(crate) async fn changes(
     id: ConversationId,
     asked: ChangesQuery,
 ) -> Result<Option<ChangesPage>, Fault> {
-    let Some(conversation) = by_id(conn, id).await? else { return Ok(None) };
+    let Some((conversation, eyes)) = Eyes::on(conn, id, asked.viewer).await? else {
+        return Ok(None);
+    };
     let since = asked.since;
     let mut page = ChangesPage {
         messages: Vec::new(),
@@ -67,7 +69,6 @@ pub(crate) async fn changes(
     if since >= conversation.rev {
         return Ok(Some(page));
     }
-    let Some(eyes) = Eyes::open(conn, id, asked.viewer).await? else { return Ok(None) };
     let position = asked.position.unwrap_or(ChangesPosition {
         head: conversation.rev,
         new_after_seq: Some(0),

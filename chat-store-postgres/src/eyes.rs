@@ -1,9 +1,15 @@
 //! Whose eyes look at messages, and what those do not see.
 
-use parlor_core::model::{ConversationId, UserId};
+use std::sync::LazyLock;
+
+use parlor_core::model::{Conversation, ConversationId, UserId};
 use sqlx::Row;
 
-use crate::{connection::Conn, error::Fault};
+use crate::{
+    connection::Conn,
+    error::Fault,
+    rows::{self, CONVERSATION, signed},
+};
 
 /// A conversation as one viewer sees it.
 #[derive(Debug)]
@@ -25,7 +31,32 @@ pub(crate) const EYES: &str = "
     LEFT JOIN parlor.members m ON m.conversation = c.number AND m.user_id = $2
     WHERE c.id = $1";
 
+/// The same, and the conversation as it stands.
+pub(crate) static SEEN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {CONVERSATION}, m.cleared_seq
+         FROM parlor.conversations c
+         LEFT JOIN parlor.members m ON m.conversation = c.number AND m.user_id = $2
+         WHERE c.id = $1"
+    )
+});
+
 impl Eyes {
+    /// The conversation as it stands, and what the viewer sees of it. `None` for an unknown conversation.
+    pub(crate) async fn on(
+        conn: &mut Conn<'_>,
+        conversation_id: ConversationId,
+        user: Option<UserId>,
+    ) -> Result<Option<(Conversation, Self)>, Fault> {
+        let query =
+            conn.query(&SEEN).bind(conversation_id.0).bind(user.as_ref().map(UserId::as_str));
+        let Some(row) = query.fetch_optional(conn.pg()).await? else { return Ok(None) };
+        let conversation = rows::conversation(&row)?;
+        let cleared_seq = row.try_get::<Option<i64>, _>("cleared_seq")?.unwrap_or(0);
+        let number = signed(conversation.number);
+        Ok(Some((conversation, Self { conversation_id, conversation: number, user, cleared_seq })))
+    }
+
     /// `None` for an unknown conversation.
     pub(crate) async fn open(
         conn: &mut Conn<'_>,

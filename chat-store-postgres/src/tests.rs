@@ -49,6 +49,7 @@ async fn filled() -> PostgresStore {
 fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
     vec![
         ("eyes", eyes::EYES, "conversations_id_key"),
+        ("seen", &eyes::SEEN, "conversations_id_key"),
         ("conversation", &conversations::BY_ID, "conversations_id_key"),
         ("direct", &conversations::BY_KEY, "conversations_direct_key_key"),
         ("members", conversations::MEMBERS, "members_pkey"),
