@@ -355,6 +355,8 @@ test('history is loaded while scrolling up, without a jump, down to the first of
   const page = await open('Ann');
   await entry(page, 'Long story').click();
   await message(page, 'line 300').waitFor();
+  // Until it has opened it stays at the end.
+  await eventually(() => log(page).getAttribute('aria-busy'), 'false');
   assert.ok(await page.locator('.message').count() < 300);
 
   // Go up page by page; what is in sight when older messages come must stay where it is.
