@@ -32,7 +32,7 @@ pub(crate) static NEW: LazyLock<String> = LazyLock::new(|| {
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $5 AND d.message = m.number)
-         ORDER BY m.seq LIMIT $6",
+         ORDER BY m.seq LIMIT (SELECT $6::bigint)",
     )
 });
 
@@ -46,7 +46,7 @@ pub(crate) static REVISED: LazyLock<String> = LazyLock::new(|| {
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $5 AND d.message = m.number)
-         ORDER BY m.changed_rev LIMIT $6",
+         ORDER BY m.changed_rev LIMIT (SELECT $6::bigint)",
     )
 });
 

@@ -1,4 +1,7 @@
 //! Reads of one kind that come at the same time share a round trip, as when many devices connect after a restart.
+//!
+//! Their statements hide the questions from the planner (`OFFSET 0`). If it saw how many there are, a plan for just this
+//! call would always look better than the one for any, and planning takes longer than answering.
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 

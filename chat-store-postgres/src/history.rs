@@ -16,7 +16,8 @@ use crate::{
     rows::{self, one_more, signed},
 };
 
-/// The newest messages of `$1` after `$2` (what is cleared) and before `$3`, for the viewer `$4`.
+/// The newest messages of `$1` after `$2` (what is cleared) and before `$3`, for the viewer `$4`. The limit `$5` is hidden
+/// from the planner, which would otherwise plan each page anew.
 pub(crate) static BACKWARDS: LazyLock<String> = LazyLock::new(|| {
     messages(
         "$4",
@@ -25,7 +26,7 @@ pub(crate) static BACKWARDS: LazyLock<String> = LazyLock::new(|| {
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $4 AND d.message = m.number)
-         ORDER BY m.seq DESC LIMIT $5",
+         ORDER BY m.seq DESC LIMIT (SELECT $5::bigint)",
     )
 });
 
@@ -38,7 +39,7 @@ pub(crate) static FORWARDS: LazyLock<String> = LazyLock::new(|| {
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $4 AND d.message = m.number)
-         ORDER BY m.seq LIMIT $5",
+         ORDER BY m.seq LIMIT (SELECT $5::bigint)",
     )
 });
 

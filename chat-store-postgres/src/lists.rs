@@ -46,7 +46,9 @@ fn entries(asked: &str, which: &str) -> String {
 /// A page of the list of each of the users `$1`, after the position in `$4` and `$5`.
 pub(crate) static LIST: LazyLock<String> = LazyLock::new(|| {
     entries(
-        "unnest($1::text[], $2::bigint[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[])
+        "(SELECT $1::text[] AS viewers, $2::bigint[] AS caps, $3::boolean[] AS archived, $4::bigint[] AS after_at,
+                $5::bigint[] AS after_numbers, $6::bigint[] AS most OFFSET 0) AS q
+            CROSS JOIN LATERAL unnest(q.viewers, q.caps, q.archived, q.after_at, q.after_numbers, q.most)
             WITH ORDINALITY AS a (viewer, cap, archived, after_at, after_number, most, place)",
         "(m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
             AND (a.archived IS NULL OR m.archived = a.archived)

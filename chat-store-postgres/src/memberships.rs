@@ -20,7 +20,8 @@ pub(crate) type MembershipsAsked = (UserId, Option<ConversationId>, usize);
 /// The memberships of each of the users `$1`, after the conversation in `$2`, as many as in `$3` at most.
 pub(crate) const MEMBERSHIPS: &str = "
     SELECT a.place, p.id, p.kind, p.rev, p.last_seq, p.member_count, p.last_activity_at, p.member_rev
-    FROM unnest($1::text[], $2::uuid[], $3::bigint[]) WITH ORDINALITY AS a (user_id, after, most, place)
+    FROM (SELECT $1::text[] AS users, $2::uuid[] AS after, $3::bigint[] AS most OFFSET 0) AS q
+    CROSS JOIN LATERAL unnest(q.users, q.after, q.most) WITH ORDINALITY AS a (user_id, after, most, place)
     CROSS JOIN LATERAL (
         SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, m.member_rev
         FROM parlor.members m CROSS JOIN LATERAL (
@@ -105,7 +106,8 @@ pub(crate) type PeersAsked = (UserId, usize);
 /// Whom each of the users `$1` has direct conversations (`$3`) with, as many as in `$2` at most.
 pub(crate) const DIRECT_PEERS: &str = "
     SELECT a.place, peers.user_id
-    FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS a (user_id, most, place)
+    FROM (SELECT $1::text[] AS users, $2::bigint[] AS most OFFSET 0) AS q
+    CROSS JOIN LATERAL unnest(q.users, q.most) WITH ORDINALITY AS a (user_id, most, place)
     CROSS JOIN LATERAL (
         SELECT latest.user_id, latest.last_activity_at, latest.number FROM (
             SELECT DISTINCT ON (p.user_id) p.user_id, c.last_activity_at, c.number

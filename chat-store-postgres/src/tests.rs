@@ -134,6 +134,31 @@ async fn who_is_in_many_conversations_reads_no_others() {
 }
 
 #[tokio::test]
+async fn what_is_read_all_the_time_is_not_planned_each_time() {
+    let store = filled().await;
+    let page = "20, 0, 9223372036854775807, 'ann', 51";
+    let mut statements: Vec<(&str, &str, &str)> = of_a_user()[..3].to_vec();
+    statements.extend([
+        ("history backwards", &**history::BACKWARDS, page),
+        ("history forwards", &**history::FORWARDS, page),
+        ("changes, new", &**changes::NEW, "20, 5, 11, 4, 'ann', 51"),
+        ("changes, revised", &**changes::REVISED, "20, 5, 5, 0, 'ann', 51"),
+    ]);
+    for (name, sql, values) in statements {
+        let mut conn = store.pool().acquire().await.unwrap();
+        let run = format!("EXECUTE it ({values});").repeat(10);
+        let script = format!("DEALLOCATE ALL; PREPARE it AS {sql}; {run}");
+        raw_sql(AssertSqlSafe(script)).execute(&mut *conn).await.unwrap();
+        let plans = "SELECT generic_plans FROM pg_prepared_statements WHERE name = 'it'";
+        let general: i64 =
+            query_scalar(plans).persistent(false).fetch_one(&mut *conn).await.unwrap();
+        conn.close().await.unwrap();
+        // The first five are always planned for their values.
+        assert_eq!(general, 5, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn pages_need_no_sort_of_what_is_there() {
     let store = filled().await;
     let pages: [&str; 2] = [&history::BACKWARDS, &history::FORWARDS];
