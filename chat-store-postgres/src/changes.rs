@@ -23,12 +23,13 @@ use crate::{
 /// Messages of `$1` sent after the rev `$2` and up to `$3`, for the viewer `$5`.
 ///
 /// Between two revs there are at most as many messages as revs: the seq `$4` after which they all
-/// lie bounds the scan by what changed.
+/// lie bounds the scan by what changed. The numbers are hidden from the planner, which would otherwise plan each page anew.
 pub(crate) static NEW: LazyLock<String> = LazyLock::new(|| {
     messages(
         "$5",
         "FROM parlor.messages m
-         WHERE m.conversation = $1 AND m.seq > $4 AND m.rev > $2 AND m.rev <= $3
+         WHERE m.conversation = $1 AND m.seq > (SELECT $4::bigint)
+            AND m.rev > (SELECT $2::bigint) AND m.rev <= (SELECT $3::bigint)
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $5 AND d.message = m.number)
@@ -41,8 +42,8 @@ pub(crate) static REVISED: LazyLock<String> = LazyLock::new(|| {
     messages(
         "$5",
         "FROM parlor.messages m
-         WHERE m.conversation = $1 AND m.changed_rev > m.rev AND m.changed_rev > $3 AND m.rev <= $2
-            AND m.seq > $4
+         WHERE m.conversation = $1 AND m.changed_rev > m.rev AND m.changed_rev > (SELECT $3::bigint)
+            AND m.rev <= (SELECT $2::bigint) AND m.seq > (SELECT $4::bigint)
             AND NOT EXISTS (
                 SELECT 1 FROM parlor.deletions d
                 WHERE d.conversation = $1 AND d.user_id = $5 AND d.message = m.number)
