@@ -26,7 +26,7 @@ pub use chat::Chat;
 pub use codec::{Codec, Outgoing};
 pub use config::Config;
 pub use dispatch::Started;
-pub use outbox::{Bell, CloseReason};
+pub use outbox::{CloseReason, Notifier};
 pub use resume::{Known, Resume, Unknown};
 pub use session::{ConnectOptions, Events, Session};
 

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
-use parlor_core::{Bell, CloseReason, Events, Outgoing};
+use parlor_core::{CloseReason, Events, Notifier, Outgoing};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{
@@ -29,7 +29,7 @@ use super::{
     writers::Queue,
 };
 
-/// What its task, its bell and a writer know of a connection.
+/// What its task, its notifier and a writer know of a connection.
 #[derive(Debug)]
 pub(super) struct Line {
     writing: Mutex<Writing>,
@@ -77,8 +77,8 @@ impl Line {
     }
 
     /// Says whose events go out here.
-    pub(super) fn begin(self: &Arc<Self>, events: impl FnOnce(Box<dyn Bell>) -> Events) {
-        let _ = self.events.set(events(Box::new(Doorbell(Arc::downgrade(self)))));
+    pub(super) fn begin(self: &Arc<Self>, events: impl FnOnce(Box<dyn Notifier>) -> Events) {
+        let _ = self.events.set(events(Box::new(LineNotifier(Arc::downgrade(self)))));
     }
 
     /// Waits until the task is wanted: something waits that it has to write, or the connection is to end. Cancel safe.
@@ -98,7 +98,7 @@ impl Line {
         max_bytes: usize,
     ) -> Result<(), CloseReason> {
         let Some(events) = self.events.get() else { return Ok(()) };
-        if events.take(into, max_bytes)? && events.wait() {
+        if events.take(into, max_bytes)? && events.has_waiting() {
             self.call();
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Line {
             self.is_free.store(true, Ordering::SeqCst);
         }
         // What came just before called the task, which was about to leave.
-        if events.wait() {
+        if events.has_waiting() {
             self.call();
         }
     }
@@ -170,16 +170,16 @@ impl Line {
         if frames.capacity() > 4 * WINDOW {
             *frames = BytesMut::new();
         }
-        events.wait()
+        events.has_waiting()
     }
 }
 
-/// What rings when events come.
+/// What is told when events come.
 #[derive(Debug)]
-struct Doorbell(Weak<Line>);
+struct LineNotifier(Weak<Line>);
 
-impl Bell for Doorbell {
-    fn ring(&self) {
+impl Notifier for LineNotifier {
+    fn notify(&self) {
         let Some(line) = self.0.upgrade() else { return };
         match &line.queue {
             Some(queue) if line.is_free() => queue.push(line.clone()),

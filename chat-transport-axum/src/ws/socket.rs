@@ -137,7 +137,7 @@ where
     let mut sends = FuturesUnordered::<BoxFuture<'static, Option<Bytes>>>::new();
     let mut batch: Vec<Outgoing> = Vec::new();
     let line = Arc::clone(wire.line());
-    line.begin(|bell| session.events(bell));
+    line.begin(|notifier| session.events(notifier));
     let mut pulse = Pulse { pinged: None, paused: false };
     let timer = sleep_until(Instant::now() + transport.ping_interval);
     tokio::pin!(timer);

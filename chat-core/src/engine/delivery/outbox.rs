@@ -102,9 +102,9 @@ pub(in crate::engine) struct Bounds {
 }
 
 /// Is told that events wait, or that the connection is to be closed.
-pub trait Bell: Debug + Send + Sync + 'static {
+pub trait Notifier: Debug + Send + Sync + 'static {
     /// Something waits that did not before. Called by whoever delivers: it must not wait, and take nothing itself.
-    fn ring(&self);
+    fn notify(&self);
 }
 
 /// What waits for one connection.
@@ -112,8 +112,8 @@ pub trait Bell: Debug + Send + Sync + 'static {
 pub(in crate::engine) struct Outbox {
     queue: Mutex<Queue>,
     filled: Notify,
-    /// Rung instead of `filled`.
-    bell: OnceLock<Box<dyn Bell>>,
+    /// Told instead of `filled`.
+    notifier: OnceLock<Box<dyn Notifier>>,
     emptied: Notify,
     bounds: Bounds,
     budget: Arc<Budget>,
@@ -130,16 +130,16 @@ impl Outbox {
         Self {
             queue: Mutex::new(queue),
             filled: Notify::new(),
-            bell: OnceLock::new(),
+            notifier: OnceLock::new(),
             emptied: Notify::new(),
             bounds,
             budget,
         }
     }
 
-    /// From here on the bell is rung instead of waking [`Outbox::next`]. The first one stays.
-    pub(in crate::engine) fn set_bell(&self, bell: Box<dyn Bell>) {
-        if self.bell.set(bell).is_ok() && self.has_news() {
+    /// From here on the notifier is told instead of waking [`Outbox::next`]. The first one stays.
+    pub(in crate::engine) fn set_notifier(&self, notifier: Box<dyn Notifier>) {
+        if self.notifier.set(notifier).is_ok() && self.has_news() {
             self.wake();
         }
     }
@@ -151,8 +151,8 @@ impl Outbox {
     }
 
     fn wake(&self) {
-        match self.bell.get() {
-            Some(bell) => bell.ring(),
+        match self.notifier.get() {
+            Some(notifier) => notifier.notify(),
             None => self.filled.notify_one(),
         }
     }

@@ -11,7 +11,7 @@ use crate::engine::{
     dispatch::{self, Started},
     gate::{self, Who},
     node::Node,
-    outbox::{Bell, CloseReason},
+    outbox::{CloseReason, Notifier},
     people,
     registry::Connection,
     resume::{self, Known, Resume},
@@ -249,10 +249,10 @@ impl Session {
         self.connection.outbox.next(into, max_bytes).await
     }
 
-    /// What waits for the device, for a transport that does not wait with [`Session::next`]: from here on the bell
-    /// is rung whenever events come or the connection is to be closed, and `next` does not wake any more.
-    pub fn events(&self, bell: Box<dyn Bell>) -> Events {
-        self.connection.outbox.set_bell(bell);
+    /// What waits for the device, for a transport that does not wait with [`Session::next`]: from here on the notifier
+    /// is told whenever events come or the connection is to be closed, and `next` does not wake any more.
+    pub fn events(&self, notifier: Box<dyn Notifier>) -> Events {
+        self.connection.outbox.set_notifier(notifier);
         Events(Arc::clone(&self.connection))
     }
 
@@ -277,7 +277,7 @@ impl Events {
     }
 
     /// Whether something waits, or the reason to close.
-    pub fn wait(&self) -> bool {
+    pub fn has_waiting(&self) -> bool {
         self.0.outbox.has_news()
     }
 }
