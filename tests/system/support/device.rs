@@ -62,7 +62,7 @@ impl Device {
     }
 
     /// The first event from here on for which the condition holds.
-    pub(crate) async fn until(&mut self, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&mut self, mut condition: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let event = self.next().await.expect("the connection stays");
             if condition(&event) {
