@@ -133,7 +133,7 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// 48 bytes, 366 bits of them random from the system.
+/// 48 bytes, 366 bits of them from a cryptographic generator which the system seeds.
 fn random_secret() -> Vec<u8> {
     (0..3).flat_map(|_| Uuid::new_v4().into_bytes()).collect()
 }
