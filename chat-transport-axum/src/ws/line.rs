@@ -36,7 +36,7 @@ pub(super) struct Line {
     /// The task has nothing under way: a writer may write. Changes under the lock of `writing`.
     is_free: AtomicBool,
     /// It waits in the queue of its writer.
-    pub(super) is_queued: AtomicBool,
+    is_queued: AtomicBool,
     events: OnceLock<Events>,
     called: Notify,
     queue: Option<Arc<Queue>>,
@@ -132,10 +132,25 @@ impl Line {
         self.is_free.load(Ordering::SeqCst)
     }
 
+    /// It stands in a queue from here on; `false`: it did before.
+    pub(super) fn enqueue(&self) -> bool {
+        !self.is_queued.swap(true, Ordering::SeqCst)
+    }
+
+    /// It has left the queue, and is written to afterwards: what comes from here on puts it there again. Taking
+    /// locks what waits, so whoever adds to it later sees this.
+    pub(super) fn dequeued(&self) {
+        self.is_queued.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether something waits for it.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.events.get().is_some_and(Events::has_waiting)
+    }
+
     /// Writes what waits, if the task has left it to writers; whatever is more than that is the task's. Returns
     /// whether more waits.
     pub(super) fn write(&self, workspace: &mut Workspace) -> bool {
-        self.is_queued.store(false, Ordering::SeqCst);
         let Some(events) = self.events.get() else { return false };
         let mut writing = self.writing.lock();
         let Some(tcp) = writing.tcp.as_ref().filter(|_| self.is_free()) else {

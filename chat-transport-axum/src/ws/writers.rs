@@ -62,7 +62,7 @@ impl Queue {
 
     /// Has a connection written to.
     pub(super) fn push(&self, line: Arc<Line>) {
-        if line.is_queued.swap(true, Ordering::SeqCst) {
+        if !line.enqueue() {
             return;
         }
         let mut lines = self.lines.lock();
@@ -98,16 +98,32 @@ impl Writer {
                 return;
             }
             self.0.take(&mut due);
-            for (place, line) in due.drain(..).enumerate() {
-                if line.write(&mut workspace) {
-                    self.0.push(line);
-                }
-                if place % TURN == TURN - 1 {
+            for (turn, lines) in due.chunks(TURN).enumerate() {
+                if turn > 0 {
                     tokio::task::yield_now().await;
                 }
+                self.write(lines, &mut workspace);
             }
+            due.clear();
             if due.capacity() > 4096 {
                 due = Vec::new();
+            }
+        }
+    }
+
+    /// In three passes, of which the first two only look: the processor then fetches what it needs to know of all
+    /// these connections at once, instead of waiting for each.
+    fn write(&self, lines: &[Arc<Line>], workspace: &mut Workspace) {
+        for line in lines {
+            line.dequeued();
+        }
+        let waiting: usize = lines.iter().map(|line| usize::from(line.has_waiting())).sum();
+        if waiting == 0 {
+            return;
+        }
+        for line in lines {
+            if line.write(workspace) {
+                self.0.push(Arc::clone(line));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
     fmt::Debug,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -102,6 +102,9 @@ pub(in crate::engine) struct Bounds {
 }
 
 /// Is told that events wait, or that the connection is to be closed.
+///
+/// What it looks at to decide whom to wake must be read and written with [`Ordering::SeqCst`], as
+/// [`has_waiting`](crate::Events::has_waiting) is: then who goes to sleep and looks once more misses nothing.
 pub trait Notifier: Debug + Send + Sync + 'static {
     /// Something waits that did not before. Called by whoever delivers: it must not wait, and take nothing itself.
     fn notify(&self);
@@ -111,6 +114,8 @@ pub trait Notifier: Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(in crate::engine) struct Outbox {
     queue: Mutex<Queue>,
+    /// Whether events wait, or the reason to close. Changes under the lock of the queue.
+    has_news: AtomicBool,
     filled: Notify,
     /// Told instead of `filled`.
     notifier: OnceLock<Box<dyn Notifier>>,
@@ -129,6 +134,7 @@ impl Outbox {
         let queue = Queue { phase: Phase::Dormant, items: VecDeque::new(), bytes: 0, closed: None };
         Self {
             queue: Mutex::new(queue),
+            has_news: AtomicBool::new(false),
             filled: Notify::new(),
             notifier: OnceLock::new(),
             emptied: Notify::new(),
@@ -146,8 +152,8 @@ impl Outbox {
 
     /// Whether events wait, or the reason to close.
     pub(in crate::engine) fn has_news(&self) -> bool {
-        let queue = self.queue.lock();
-        !queue.items.is_empty() || queue.closed.is_some()
+        // In one order with what a notifier looks at: see `Notifier`.
+        self.has_news.load(Ordering::SeqCst)
     }
 
     fn wake(&self) {
@@ -213,9 +219,16 @@ impl Outbox {
         {
             return false;
         }
-        queue.bytes += bytes;
-        queue.items.push_back(item);
+        self.put(queue, item, bytes);
         true
+    }
+
+    fn put(&self, queue: &mut Queue, item: Outgoing, bytes: usize) {
+        queue.bytes += bytes;
+        if queue.items.is_empty() {
+            self.has_news.store(true, Ordering::SeqCst);
+        }
+        queue.items.push_back(item);
     }
 
     /// Puts an event of a replay into the queue, waiting for room; `false` once the connection is closed.
@@ -235,8 +248,7 @@ impl Outbox {
                     || (queue.items.len() < self.bounds.events / 2
                         && queue.bytes + bytes <= self.bounds.bytes / 2);
                 if has_room && self.budget.take(bytes) {
-                    queue.bytes += bytes;
-                    queue.items.push_back(item);
+                    self.put(&mut queue, item, bytes);
                     drop(queue);
                     self.wake();
                     return true;
@@ -324,6 +336,7 @@ impl Outbox {
     fn close_locked(&self, queue: &mut Queue, reason: CloseReason) {
         if queue.closed.is_none() {
             queue.closed = Some(reason);
+            self.has_news.store(true, Ordering::SeqCst);
         }
         self.budget.give_back(queue.phase.held_bytes());
         queue.phase = Phase::Dormant;
@@ -340,8 +353,7 @@ impl Outbox {
             let mut queue = self.queue.lock();
             let bytes = weight(&last);
             if queue.closed.is_none() && self.budget.take(bytes) {
-                queue.bytes += bytes;
-                queue.items.push_back(last);
+                self.put(&mut queue, last, bytes);
             }
         }
         self.close(reason);
@@ -383,6 +395,9 @@ impl Outbox {
         }
         queue.bytes -= taken;
         self.budget.give_back(taken);
+        if queue.items.is_empty() && queue.closed.is_none() {
+            self.has_news.store(false, Ordering::SeqCst);
+        }
         if queue.items.is_empty() && queue.items.capacity() > 32 {
             // A burst must not be remembered in memory by every idle connection.
             queue.items = VecDeque::new();
