@@ -16,7 +16,7 @@ use crate::{
     error::Fault,
     eyes::Eyes,
     history,
-    reactions::messages,
+    messages::messages,
     rows::{one_more, signed},
 };
 

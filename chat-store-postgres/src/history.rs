@@ -12,63 +12,74 @@ use crate::{
     connection::Conn,
     error::Fault,
     eyes::Eyes,
-    reactions::{messages, messages_and},
-    rows::{self, one_more, signed},
+    messages::{self, messages, messages_and},
+    rows::{one_more, signed},
 };
 
-/// The newest messages of `$1` after `$2` (what is cleared) and before `$3`, for the viewer `$4`. The limit `$5` is hidden
-/// from the planner, which would otherwise plan each page anew.
-pub(crate) static BACKWARDS: LazyLock<String> = LazyLock::new(|| {
-    messages(
-        "$4",
-        "FROM parlor.messages m
-         WHERE m.conversation = $1 AND m.seq > $2 AND m.seq < $3
-            AND NOT EXISTS (
-                SELECT 1 FROM parlor.deletions d
-                WHERE d.conversation = $1 AND d.user_id = $4 AND d.message = m.number)
-         ORDER BY m.seq DESC LIMIT (SELECT $5::bigint)",
+/// A page of the conversation `$1` for the viewer `$2`, who must be a member: with `NULL` everything is seen. A row
+/// without a message where there is none; no row at all where there is nothing to be seen of the conversation.
+///
+/// Who may read and what there is to read are one statement, so they are of one moment. The limit is hidden from
+/// the planner, which would otherwise plan each page anew.
+fn page_of(range: &str, order: &str) -> String {
+    let messages = messages(
+        "$2",
+        &format!(
+            "FROM parlor.messages m
+             WHERE m.conversation = eyes.number AND {range}
+                AND NOT EXISTS (
+                    SELECT 1 FROM parlor.deletions d
+                    WHERE d.conversation = eyes.number AND d.user_id = $2 AND d.message = m.number)
+             ORDER BY m.seq {order} LIMIT (SELECT $4::bigint)"
+        ),
+    );
+    format!(
+        "SELECT page.* FROM (
+            SELECT c.number, coalesce(me.cleared_seq, 0) AS cleared_seq
+            FROM parlor.conversations c
+            LEFT JOIN parlor.members me ON me.conversation = c.number AND me.user_id = $2
+            WHERE c.id = $1 AND ($2::text IS NULL OR me.user_id IS NOT NULL)) AS eyes
+         LEFT JOIN LATERAL ({messages}) AS page ON true"
     )
-});
+}
 
-/// The oldest messages of `$1` after `$2` and before `$3`, for the viewer `$4`.
-pub(crate) static FORWARDS: LazyLock<String> = LazyLock::new(|| {
-    messages(
-        "$4",
-        "FROM parlor.messages m
-         WHERE m.conversation = $1 AND m.seq > $2 AND m.seq < $3
-            AND NOT EXISTS (
-                SELECT 1 FROM parlor.deletions d
-                WHERE d.conversation = $1 AND d.user_id = $4 AND d.message = m.number)
-         ORDER BY m.seq LIMIT (SELECT $5::bigint)",
-    )
-});
+/// The newest messages before `$3`, at most `$4`.
+pub(crate) static BACKWARDS: LazyLock<String> =
+    LazyLock::new(|| page_of("m.seq > eyes.cleared_seq AND m.seq < $3", "DESC"));
+
+/// The oldest messages after `$3`, at most `$4`.
+pub(crate) static FORWARDS: LazyLock<String> =
+    LazyLock::new(|| page_of("m.seq > greatest(eyes.cleared_seq, $3)", "ASC"));
 
 pub(crate) async fn page(
     conn: &mut Conn<'_>,
     id: ConversationId,
     asked: HistoryQuery,
-) -> Result<HistoryPage, Fault> {
-    let mut page = HistoryPage { messages: Vec::new(), has_more: false };
-    let Some(eyes) = Eyes::open(conn, id, asked.viewer).await? else { return Ok(page) };
-    let (sql, after, before): (&'static str, _, _) = match asked.page {
-        Page::Latest => (&BACKWARDS, eyes.cleared_seq, i64::MAX),
-        Page::Before(seq) => (&BACKWARDS, eyes.cleared_seq, signed(seq)),
-        Page::After(seq) => (&FORWARDS, signed(seq).max(eyes.cleared_seq), i64::MAX),
+) -> Result<Option<HistoryPage>, Fault> {
+    let (sql, seq): (&'static str, _) = match asked.page {
+        Page::Latest => (&BACKWARDS, i64::MAX),
+        Page::Before(seq) => (&BACKWARDS, signed(seq)),
+        Page::After(seq) => (&FORWARDS, signed(seq)),
     };
     let query = conn
         .query(sql)
-        .bind(eyes.conversation)
-        .bind(after)
-        .bind(before)
-        .bind(eyes.user())
+        .bind(id.0)
+        .bind(asked.viewer.as_ref().map(UserId::as_str))
+        .bind(seq)
         .bind(one_more(asked.limit));
     let rows = query.fetch_all(conn.pg()).await?;
-    page.has_more = rows.len() > asked.limit;
-    page.messages = seen(&eyes, rows.iter().take(asked.limit))?;
-    if !matches!(asked.page, Page::After(_)) {
-        page.messages.reverse();
+    if rows.is_empty() {
+        return Ok(None);
     }
-    Ok(page)
+    let found = rows.iter().filter_map(|row| messages::from_row_if_any(row, id).transpose());
+    let mut messages = found.collect::<Result<Vec<Message>, Fault>>()?;
+    messages.sort_unstable_by_key(|message| message.seq);
+    let has_more = messages.len() > asked.limit;
+    if has_more {
+        let one_too_many = if matches!(asked.page, Page::After(_)) { asked.limit } else { 0 };
+        messages.remove(one_too_many);
+    }
+    Ok(Some(HistoryPage { messages, has_more }))
 }
 
 /// Rows of messages as the viewer gets them.
@@ -76,7 +87,7 @@ pub(crate) fn seen<'r>(
     eyes: &Eyes,
     rows: impl Iterator<Item = &'r PgRow>,
 ) -> Result<Vec<Message>, Fault> {
-    rows.map(|row| rows::message(row, eyes.conversation_id)).collect()
+    rows.map(|row| messages::from_row(row, eyes.conversation_id)).collect()
 }
 
 /// What a message must be for a viewer to see it: not cleared, and not deleted for them. The viewer is `$2`.
@@ -90,7 +101,7 @@ const FOR_VIEWER: &str = "
             WHERE d.conversation = m.conversation AND d.user_id = $2 AND d.message = m.number)";
 
 fn one(which: &str) -> String {
-    messages_and("c.id AS conversation_id, ", "$2", &format!("{FOR_VIEWER}{which}"))
+    messages_and(", c.id AS conversation_id", "$2", &format!("{FOR_VIEWER}{which}"))
 }
 
 /// The message with the id `$1`, for the viewer `$2`.
@@ -118,7 +129,7 @@ pub(crate) async fn message(
 }
 
 fn of_conversation(row: &PgRow) -> Result<Message, Fault> {
-    rows::message(row, ConversationId(row.try_get("conversation_id")?))
+    messages::from_row(row, ConversationId(row.try_get("conversation_id")?))
 }
 
 /// The pinned messages of `$1` after `$2` (what is cleared) that the viewer `$3` sees.
@@ -149,7 +160,7 @@ pub(crate) async fn pinned(
 /// Messages with the numbers `$1`, whoever looks.
 pub(crate) static BY_NUMBERS: LazyLock<String> = LazyLock::new(|| {
     messages_and(
-        "c.id AS conversation_id, ",
+        ", c.id AS conversation_id",
         "NULL",
         "FROM parlor.messages m
          JOIN parlor.conversations c ON c.number = m.conversation

@@ -59,6 +59,7 @@ mod history;
 mod inspect;
 mod lists;
 mod memberships;
+mod messages;
 mod private;
 mod reactions;
 mod revise;

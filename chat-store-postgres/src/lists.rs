@@ -12,7 +12,7 @@ use crate::{
     connection::Conn,
     error::Fault,
     gather::{answers, place},
-    reactions,
+    messages::{self, messages_and},
     rows::{self, CONVERSATION, STATE, limit, signed},
     unread::{AFTER, capped},
 };
@@ -67,8 +67,8 @@ pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
 
 /// The last messages up to the seqs `$3` that the users `$4` see in the conversations `$1`, cleared up to `$2`.
 pub(crate) static LAST: LazyLock<String> = LazyLock::new(|| {
-    reactions::messages_and(
-        "a.place, ",
+    messages_and(
+        ", a.place",
         "a.viewer",
         "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY
             AS a (conversation, cleared, last, viewer, place)
@@ -156,7 +156,7 @@ async fn last_messages(
         .bind(entries.iter().map(|(user, _)| user.as_str()).collect::<Vec<_>>());
     for row in &query.fetch_all(conn.pg()).await? {
         if let Some((_, entry)) = entries.get_mut(place(row)?) {
-            entry.last_message = Some(rows::message(row, entry.conversation.id)?);
+            entry.last_message = Some(messages::from_row(row, entry.conversation.id)?);
         }
     }
     Ok(())

@@ -1,32 +1,8 @@
 //! Reactions, in a table of their own.
 
-use parlor_core::model::{REACTION_USERS, ReactionKey, UserId};
+use parlor_core::model::{ReactionKey, UserId};
 
-use crate::{
-    connection::Conn,
-    error::Fault,
-    rows::{MESSAGE, signed},
-};
-
-/// A query for messages `m` with their reactions: their keys in the order of their first use, the first users of each, and
-/// whether `viewer` (a parameter, or NULL) is among all of its users.
-pub(crate) fn messages(viewer: &str, from: &str) -> String {
-    messages_and("", viewer, from)
-}
-
-/// The same with columns besides, each followed by a comma.
-pub(crate) fn messages_and(besides: &str, viewer: &str, from: &str) -> String {
-    format!(
-        "SELECT {besides}{MESSAGE}, (
-            SELECT json_agg(json_build_object('key', k.key, 'count', k.given, 'users', k.users, 'mine', k.mine)
-                ORDER BY k.first)
-            FROM (
-                SELECT r.key, count(*) AS given, min(r.position) AS first, bool_or(r.user_id = {viewer}) AS mine,
-                    (array_agg(r.user_id ORDER BY r.position))[1:{REACTION_USERS}] AS users
-                FROM parlor.reactions r WHERE r.message = m.number GROUP BY r.key) k) AS reactions
-        {from}"
-    )
-}
+use crate::{connection::Conn, error::Fault, rows::signed};
 
 /// Gives a reaction or takes it back; says whether anything changed.
 pub(crate) async fn set(

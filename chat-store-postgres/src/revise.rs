@@ -14,8 +14,9 @@ use crate::{
     connection::Conn,
     conversations::{locked, member},
     error::Fault,
+    messages::{self, messages},
     reactions,
-    rows::{self, list_text, metadata_text, signed},
+    rows::{list_text, metadata_text, signed},
 };
 
 /// A revision and who asks for it.
@@ -69,7 +70,7 @@ pub(crate) async fn revise(conn: &mut Conn<'_>, asked: Asked) -> Result<ReviseOu
 
 /// The message `$1` of the conversation `$2`, whoever looks.
 static STORED: LazyLock<String> = LazyLock::new(|| {
-    reactions::messages("NULL", "FROM parlor.messages m WHERE m.id = $1 AND m.conversation = $2")
+    messages("NULL", "FROM parlor.messages m WHERE m.id = $1 AND m.conversation = $2")
 });
 
 async fn stored(
@@ -79,7 +80,7 @@ async fn stored(
 ) -> Result<Option<Message>, Fault> {
     let query = conn.query(&STORED).bind(id.0).bind(signed(conversation.number));
     let row = query.fetch_optional(conn.pg()).await?;
-    row.map(|row| rows::message(&row, conversation.id)).transpose()
+    row.map(|row| messages::from_row(&row, conversation.id)).transpose()
 }
 
 /// How many messages of the conversation `$1` are pinned.

@@ -3,13 +3,12 @@
 use parlor_core::{
     Invalid, Timestamp,
     model::{
-        ClientId, Conversation, ConversationId, ConversationKind, Cursor, Member, MemberState,
-        Message, MessageId, Metadata, Reaction, Role, UserId,
+        Conversation, ConversationId, ConversationKind, Cursor, Member, MemberState, Metadata,
+        Role, UserId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Row, postgres::PgRow, types::Json};
-use uuid::Uuid;
 
 use crate::error::Fault;
 
@@ -23,11 +22,6 @@ pub(crate) const CONVERSATION: &str = "c.number, c.id, c.kind, c.direct, c.title
 /// The columns of a member's own state `m`.
 pub(crate) const STATE: &str = "m.role, m.member_rev, m.delivered_seq, m.read_seq, m.unread_from, \
     m.cleared_seq, m.hidden_seq, m.archived, m.muted_until, m.private_receipts";
-
-/// The columns of a message `m`.
-pub(crate) const MESSAGE: &str = "m.conversation, m.seq, m.number, m.rev, m.changed_rev, m.created_at, \
-    m.edited_at, m.deleted_at, m.pinned_at, m.id, m.reply_to, m.kind, m.sender_id, m.client_id, m.mentions, \
-    m.attachments, m.metadata, m.body";
 
 /// A seq, rev or number as PostgreSQL keeps it. What lies beyond is beyond every message anyway.
 pub(crate) fn signed(value: u64) -> i64 {
@@ -101,7 +95,7 @@ pub(crate) fn role_of(code: i16) -> Result<Role, Fault> {
     }
 }
 
-fn invalid(invalid: Invalid) -> Fault {
+pub(crate) fn invalid(invalid: Invalid) -> Fault {
     Fault::corrupt(invalid)
 }
 
@@ -185,30 +179,4 @@ pub(crate) fn cursor(row: &PgRow) -> Result<Cursor, Fault> {
         read_seq: count(row, "read_seq")?,
         private: row.try_get("private_receipts")?,
     })
-}
-
-/// From a row of [`crate::reactions::messages`].
-pub(crate) fn message(row: &PgRow, conversation_id: ConversationId) -> Result<Message, Fault> {
-    let id = MessageId(row.try_get("id")?);
-    let mut message = Message::blank(id, conversation_id, time(row, "created_at")?);
-    message.number = count(row, "number")?;
-    message.seq = count(row, "seq")?;
-    message.rev = count(row, "rev")?;
-    message.changed_rev = count(row, "changed_rev")?;
-    message.sender_id = row.try_get::<Option<String>, _>("sender_id")?.map(user_id).transpose()?;
-    message.client_id = row
-        .try_get::<Option<String>, _>("client_id")?
-        .map(|text| ClientId::new(text).map_err(invalid))
-        .transpose()?;
-    message.kind = row.try_get::<&str, _>("kind")?.parse().map_err(invalid)?;
-    message.body = row.try_get("body")?;
-    message.reply_to = row.try_get::<Option<Uuid>, _>("reply_to")?.map(MessageId);
-    message.mentions = parsed(row, "mentions")?;
-    message.attachments = parsed(row, "attachments")?;
-    message.metadata = parsed(row, "metadata")?;
-    message.edited_at = optional_time(row, "edited_at")?;
-    message.deleted_at = optional_time(row, "deleted_at")?;
-    message.pinned_at = optional_time(row, "pinned_at")?;
-    message.reactions = parsed::<Vec<Reaction>>(row, "reactions")?;
-    Ok(message)
 }

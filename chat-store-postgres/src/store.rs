@@ -373,7 +373,7 @@ impl MessageStore for PostgresStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         const NAME: &str = "history";
         let mut held = self.acquire(NAME).await?;
         let page = history::page(&mut held.conn(), conversation_id, query).await;

@@ -55,6 +55,7 @@ fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
         ("members", conversations::MEMBERS, "members_pkey"),
         ("member", conversations::MEMBER, "members_"),
         ("history backwards", &history::BACKWARDS, "messages_pkey"),
+        ("history, whose", &history::BACKWARDS, "conversations_id_key"),
         ("history forwards", &history::FORWARDS, "messages_pkey"),
         ("message by id", &history::BY_ID, "messages_id_key"),
         ("message by number", &history::BY_NUMBER, "messages_number_key"),
@@ -136,7 +137,11 @@ async fn who_is_in_many_conversations_reads_no_others() {
 #[tokio::test]
 async fn what_is_read_all_the_time_is_not_planned_each_time() {
     let store = filled().await;
-    let page = "20, 0, 9223372036854775807, 'ann', 51";
+    let id: Uuid = query_scalar("SELECT id FROM parlor.conversations WHERE number = 20")
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    let page = &*format!("'{id}', 'ann', 9223372036854775807, 51");
     let mut statements: Vec<(&str, &str, &str)> = of_a_user()[..3].to_vec();
     statements.extend([
         ("history backwards", &**history::BACKWARDS, page),

@@ -16,6 +16,7 @@ pub(crate) struct Eyes {
     pub(crate) user: Option<UserId>,
     /// Messages up to here are gone for the viewer.
     pub(crate) cleared_seq: i64,
+    is_member: bool,
 }
 
 const EYES: &str = "
@@ -36,8 +37,19 @@ impl Eyes {
             .fetch_optional(conn)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let cleared_seq = row.try_get::<Option<i64>, _>(1)?.unwrap_or(0);
-        Ok(Some(Self { conversation_id, conversation: row.try_get(0)?, user, cleared_seq }))
+        let cleared: Option<i64> = row.try_get(1)?;
+        Ok(Some(Self {
+            conversation_id,
+            conversation: row.try_get(0)?,
+            user,
+            cleared_seq: cleared.unwrap_or(0),
+            is_member: cleared.is_some(),
+        }))
+    }
+
+    /// Whether it is a member who looks, or the host.
+    pub(crate) fn may_look(&self) -> bool {
+        self.is_member || self.user.is_none()
     }
 
     pub(crate) fn user(&self) -> Option<&str> {

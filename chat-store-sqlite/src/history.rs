@@ -35,9 +35,10 @@ pub(crate) async fn page(
     conn: &mut SqliteConnection,
     id: ConversationId,
     asked: HistoryQuery,
-) -> Result<HistoryPage, Fault> {
-    let mut page = HistoryPage { messages: Vec::new(), has_more: false };
-    let Some(eyes) = Eyes::open(conn, id, asked.viewer).await? else { return Ok(page) };
+) -> Result<Option<HistoryPage>, Fault> {
+    let Some(eyes) = Eyes::open(conn, id, asked.viewer).await?.filter(Eyes::may_look) else {
+        return Ok(None);
+    };
     let backwards =
         |before: i64| query(BACKWARDS).bind(eyes.conversation).bind(eyes.cleared_seq).bind(before);
     let found = match asked.page {
@@ -48,12 +49,12 @@ pub(crate) async fn page(
         }
     };
     let rows = found.bind(eyes.user()).bind(one_more(asked.limit)).fetch_all(&mut *conn).await?;
-    page.has_more = rows.len() > asked.limit;
-    page.messages = seen(conn, &eyes, rows.iter().take(asked.limit)).await?;
+    let has_more = rows.len() > asked.limit;
+    let mut messages = seen(conn, &eyes, rows.iter().take(asked.limit)).await?;
     if !matches!(asked.page, Page::After(_)) {
-        page.messages.reverse();
+        messages.reverse();
     }
-    Ok(page)
+    Ok(Some(HistoryPage { messages, has_more }))
 }
 
 /// Rows of `messages` as the viewer gets them.

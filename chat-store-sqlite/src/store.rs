@@ -302,7 +302,7 @@ impl MessageStore for SqliteStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         self.medium
             .snapshot("history", move |conn| history::page(conn, conversation_id, query).boxed())
             .await

@@ -47,8 +47,8 @@ async fn reopening_keeps_everything() {
     let before = (
         store.epoch().await.unwrap(),
         store.conversation(id).await.unwrap(),
-        store.history(id, query("ann")).await.unwrap(),
-        store.history(id, query("bob")).await.unwrap(),
+        store.history(id, query("ann")).await.unwrap().unwrap(),
+        store.history(id, query("bob")).await.unwrap().unwrap(),
         store.summary(id, &user("bob"), 100).await.unwrap(),
     );
     store.close().await;
@@ -57,8 +57,8 @@ async fn reopening_keeps_everything() {
     let after = (
         store.epoch().await.unwrap(),
         store.conversation(id).await.unwrap(),
-        store.history(id, query("ann")).await.unwrap(),
-        store.history(id, query("bob")).await.unwrap(),
+        store.history(id, query("ann")).await.unwrap().unwrap(),
+        store.history(id, query("bob")).await.unwrap().unwrap(),
         store.summary(id, &user("bob"), 100).await.unwrap(),
     );
     assert_eq!(before, after);
@@ -152,7 +152,7 @@ async fn a_second_process_is_refused_until_the_first_is_gone_and_a_crash_loses_n
     first.wait().unwrap();
     let store = SqliteStore::open(text(&path)).await.unwrap();
     let query = HistoryQuery { viewer: None, page: Page::Latest, limit: 10 };
-    let page = store.history(id.parse().unwrap(), query).await.unwrap();
+    let page = store.history(id.parse().unwrap(), query).await.unwrap().unwrap();
     assert_eq!(page.messages[0].body, "acknowledged");
 }
 

@@ -153,7 +153,7 @@ async fn a_caller_that_goes_away_leaves_each_write_whole_or_undone() {
     let last = fresh(append(&store, message(id, "last", "hello")).await);
     assert_eq!(last.seq % 3, 1, "batches of three are stored whole");
     let query = HistoryQuery { viewer: None, page: Page::After(0), limit: 1000 };
-    let page = store.history(id, query).await.unwrap();
+    let page = store.history(id, query).await.unwrap().unwrap();
     let seqs: Vec<u64> = page.messages.iter().map(|message| message.seq).collect();
     assert_eq!(seqs, (1..=last.seq).collect::<Vec<_>>());
     assert!(page.messages.windows(2).all(|two| two[0].number < two[1].number));
@@ -178,7 +178,7 @@ async fn a_reader_that_goes_away_keeps_no_snapshot() {
         tokio::task::yield_now().await;
         reading.abort();
         let sent = fresh(append(&store, message(id, &format!("k{n}"), "hello")).await);
-        let page = store.history(id, query.clone()).await.unwrap();
+        let page = store.history(id, query.clone()).await.unwrap().unwrap();
         assert_eq!(page.messages.last().map(|message| message.seq), Some(sent.seq));
     }
 }
@@ -189,9 +189,9 @@ async fn numbers_beyond_what_sqlite_keeps_are_clamped() {
     let id = group(&store).await;
     fresh(append(&store, message(id, "a", "hello")).await);
     let page = |page| HistoryQuery { viewer: None, page, limit: usize::MAX };
-    let before = store.history(id, page(Page::Before(u64::MAX))).await.unwrap();
+    let before = store.history(id, page(Page::Before(u64::MAX))).await.unwrap().unwrap();
     assert_eq!(before.messages.len(), 1);
-    let after = store.history(id, page(Page::After(u64::MAX))).await.unwrap();
+    let after = store.history(id, page(Page::After(u64::MAX))).await.unwrap().unwrap();
     assert!(after.messages.is_empty() && !after.has_more);
     assert_eq!(store.message(MessageRef::Number(u64::MAX), None).await.unwrap(), None);
     assert_eq!(store.conversation_by_number(u64::MAX).await.unwrap(), None);

@@ -55,9 +55,13 @@ impl MessageStore for JournalStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         let tables = self.read("history").await?;
         let viewer = query.viewer.as_ref();
+        let is_there = tables.conversations.contains_key(&conversation_id);
+        if !is_there || viewer.is_some_and(|user| tables.seat(conversation_id, user).is_none()) {
+            return Ok(None);
+        }
         // One more than asked for says whether there are more.
         let limit = query.limit.saturating_add(1);
         let log = |after, before| tables.log(conversation_id, viewer, after, before);
@@ -72,7 +76,7 @@ impl MessageStore for JournalStore {
             found.reverse();
         }
         let messages = found.into_iter().map(|entry| entry.seen_by(viewer)).collect();
-        Ok(HistoryPage { messages, has_more })
+        Ok(Some(HistoryPage { messages, has_more }))
     }
 
     async fn changes(

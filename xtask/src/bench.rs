@@ -9,11 +9,14 @@ use crate::{
 /// The programs that are built; those for Node are installed by the first.
 const PACKAGES: [&str; 3] = ["parlor-bench", "parlor-bench-floor", "parlor-bench-socketioxide"];
 
+/// Optimized across crates, all alike.
+const PROFILE: &str = "release-lto";
+
 /// Passes the options on.
 pub(crate) fn run(options: &[&str]) -> Outcome {
     install_missing()?;
     let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
-    execute(cargo().args(["build", "--release"]).args(packages))?;
+    execute(cargo().args(["build", "--profile", PROFILE]).args(packages))?;
     let program = format!("bench{}", std::env::consts::EXE_SUFFIX);
-    execute(command(target_directory()?.join("release").join(program)).args(options))
+    execute(command(target_directory()?.join(PROFILE).join(program)).args(options))
 }

@@ -102,7 +102,7 @@ pub(crate) async fn check(store: &dyn Store, acknowledged: &[Acknowledged]) -> R
         let (mut seq, mut found) = (0, BTreeMap::<usize, u64>::new());
         loop {
             let query = HistoryQuery { viewer: None, page: Page::After(seq), limit: PAGE };
-            let page = store.history(id, query).await?;
+            let page = store.history(id, query).await?.ok_or("an unknown conversation")?;
             for message in &page.messages {
                 seq += 1;
                 let body = Body::read(&message.body).ok_or("a message of somebody else")?;

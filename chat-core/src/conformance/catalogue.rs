@@ -87,6 +87,7 @@ pub(super) fn all() -> Vec<Case> {
             before_gives_the_newest_with_a_smaller_seq,
             after_gives_the_oldest_with_a_larger_seq,
             an_empty_conversation_has_an_empty_history,
+            only_members_and_the_host_read_the_history,
             paging_both_ways_gives_every_message_once,
             a_viewer_does_not_see_what_is_cleared_or_deleted_for_them,
             deletions_for_one_conversation_do_not_reach_another,

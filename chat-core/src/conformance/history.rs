@@ -2,11 +2,13 @@
 
 use super::{
     Nodes,
-    world::{ALL, Room, ids, message_id, react, seqs, user},
+    world::{ALL, Room, at, ids, message_id, react, seqs, user},
 };
 use crate::{
-    model::Message,
-    store::{MessageRef, Page, PrivateChange, Revision},
+    model::{Message, UserId},
+    store::{
+        ChangeOutcome, ConversationChange, HistoryQuery, MessageRef, Page, PrivateChange, Revision,
+    },
 };
 
 pub(super) async fn latest_gives_the_newest_oldest_first(nodes: &Nodes) {
@@ -62,6 +64,30 @@ pub(super) async fn an_empty_conversation_has_an_empty_history(nodes: &Nodes) {
     for page in [Page::Latest, Page::Before(5), Page::After(0)] {
         let page = room.history(Some(&room.users[0]), page, 10).await;
         assert!(page.messages.is_empty() && !page.has_more);
+    }
+}
+
+pub(super) async fn only_members_and_the_host_read_the_history(nodes: &Nodes) {
+    let room = Room::group(nodes, 2).await;
+    room.send_many(0, 2).await;
+    let [ann, bob] = [&room.users[0], &room.users[1]];
+    let (stranger, store) = (user("stranger"), &nodes.one);
+    for page in [Page::Latest, Page::Before(2), Page::After(0)] {
+        let read = |viewer: Option<&UserId>, limit| {
+            let query = HistoryQuery { viewer: viewer.cloned(), page, limit };
+            async move { store.history(room.id, query).await.expect("history answers") }
+        };
+        for viewer in [None, Some(ann), Some(bob)] {
+            assert!(read(viewer, 10).await.is_some_and(|page| !page.messages.is_empty()));
+        }
+        assert_eq!(read(Some(&stranger), 10).await, None);
+    }
+    let remove = ConversationChange::RemoveMember(bob.clone());
+    let removed = store.change(room.id, None, remove, 10, at(9)).await.expect("change answers");
+    assert!(matches!(removed, ChangeOutcome::Changed(..)), "{removed:?}");
+    for page in [Page::Latest, Page::Before(2), Page::After(0)] {
+        let query = HistoryQuery { viewer: Some(bob.clone()), page, limit: 10 };
+        assert_eq!(nodes.other.history(room.id, query).await.expect("history answers"), None);
     }
 }
 

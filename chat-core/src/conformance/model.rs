@@ -88,7 +88,7 @@ async fn same(look: &Look, store: &dyn Store, model: &dyn Store) {
 /// All that can be seen there, without the numbers, which each store gives out on its own.
 #[derive(Debug, PartialEq)]
 struct Seen {
-    histories: Vec<(Vec<Message>, bool)>,
+    histories: Vec<Option<(Vec<Message>, bool)>>,
     changes: Vec<(Vec<Message>, Vec<Message>, u64)>,
     changed: Option<(Conversation, Vec<crate::model::Member>)>,
     message: Option<Message>,
@@ -113,7 +113,7 @@ impl Seen {
         for page in look.pages {
             let query = HistoryQuery { viewer: viewer.cloned(), page, limit };
             let page = store.history(id, query).await.expect("history answers");
-            histories.push((numberless(page.messages), page.has_more));
+            histories.push(page.map(|page| (numberless(page.messages), page.has_more)));
         }
         let (mut changes, mut changed, mut position) = (Vec::new(), None, None);
         loop {

@@ -306,6 +306,7 @@ impl Room {
     ) -> HistoryPage {
         let query = HistoryQuery { viewer: viewer.cloned(), page, limit };
         let page = self.store.history(self.id, query).await.expect("history answers");
+        let page = page.expect("a member reads");
         assert!(page.messages.len() <= limit, "a page holds at most its limit");
         page
     }

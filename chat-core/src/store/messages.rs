@@ -301,12 +301,15 @@ pub trait MessageStore: Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<ReviseOutcome, BackendError>;
 
-    /// A page of history. Costs the same however long the conversation is.
+    /// A page of history; `None` for an unknown conversation, and for a viewer who is not a member. Both are of one
+    /// moment: who is removed is not shown what was sent afterwards.
+    ///
+    /// Costs the same however long the conversation is.
     async fn history(
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError>;
+    ) -> Result<Option<HistoryPage>, BackendError>;
 
     /// What changed after a rev; `None` for an unknown conversation.
     ///

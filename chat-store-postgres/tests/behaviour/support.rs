@@ -85,6 +85,6 @@ pub(crate) async fn bodies(store: &PostgresStore, id: ConversationId) -> Vec<Str
         page: parlor_core::store::Page::After(0),
         limit: 10_000,
     };
-    let page = store.history(id, query).await.unwrap();
+    let page = store.history(id, query).await.unwrap().unwrap();
     page.messages.into_iter().map(|message| message.body).collect()
 }

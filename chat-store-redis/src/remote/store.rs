@@ -267,7 +267,7 @@ impl MessageStore for RemoteStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         self.ask("history", Request::History(conversation_id, query)).await
     }
 

@@ -86,7 +86,7 @@ impl World {
 
     async fn stored(&self) -> usize {
         let query = HistoryQuery { viewer: None, page: Page::Latest, limit: 100 };
-        self.behind.history(self.conversation, query).await.unwrap().messages.len()
+        self.behind.history(self.conversation, query).await.unwrap().unwrap().messages.len()
     }
 }
 

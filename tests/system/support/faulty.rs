@@ -245,7 +245,7 @@ impl MessageStore for FaultyStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         self.well().await?.history(conversation_id, query).await
     }
 

@@ -35,10 +35,9 @@ impl MessageStore for MemoryStore {
         &self,
         conversation_id: ConversationId,
         query: HistoryQuery,
-    ) -> Result<HistoryPage, BackendError> {
+    ) -> Result<Option<HistoryPage>, BackendError> {
         let data = self.medium.data.lock();
-        let page = data.rooms.get(&conversation_id).map(|room| room.history(&query));
-        Ok(page.unwrap_or(HistoryPage { messages: Vec::new(), has_more: false }))
+        Ok(data.rooms.get(&conversation_id).and_then(|room| room.history(&query)))
     }
 
     async fn changes(

@@ -119,8 +119,11 @@ impl Room {
         Some(ConversationSummary::new(self.conversation.clone(), state, last))
     }
 
-    pub(super) fn history(&self, query: &HistoryQuery) -> HistoryPage {
+    pub(super) fn history(&self, query: &HistoryQuery) -> Option<HistoryPage> {
         let viewer = query.viewer.as_ref();
+        if viewer.is_some_and(|viewer| !self.seats.contains_key(viewer)) {
+            return None;
+        }
         let seen = |stored: &&Stored| self.sees(viewer, stored.message.seq);
         let (backwards, found): (bool, Vec<&Stored>) = match query.page {
             Page::Latest => (true, self.back_from(u64::MAX, query.limit, seen)),
@@ -136,7 +139,7 @@ impl Room {
         if backwards {
             messages.reverse();
         }
-        HistoryPage { messages, has_more }
+        Some(HistoryPage { messages, has_more })
     }
 
     pub(super) fn changes(&self, query: &ChangesQuery) -> ChangesPage {

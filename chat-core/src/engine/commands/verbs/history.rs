@@ -8,6 +8,7 @@ use crate::{
         node::Node,
     },
     store::{HistoryQuery, Page},
+    traits::Action,
 };
 
 /// A page of history.
@@ -24,10 +25,10 @@ pub(in crate::engine) async fn run(
             return Err(Invalid::new("after", "cannot be given together with before").into());
         }
     };
-    let admitted = gate::admit_reader(node, who, conversation_id).await?;
+    let admitted = gate::admit(node, who, Action::Read { conversation_id }).await?;
     let limit = node.config.limits.page_size(limit);
     let query = HistoryQuery { viewer: admitted.into_user(), page, limit };
+    // The store asks for the membership in the moment in which it reads.
     let page = node.read("history", node.store().history(conversation_id, query)).await?;
-    gate::require_reader(node, who, conversation_id).await?;
-    Ok(Reply::History(page))
+    page.map(Reply::History).ok_or(Error::NotFound)
 }
