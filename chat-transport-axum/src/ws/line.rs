@@ -11,9 +11,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use parlor_core::{CloseReason, Events, Notifier, Outgoing};
+use parlor_core::{
+    CloseReason, Events, Notifier, Outgoing,
+    transport::{Queue, Workspace, Writable},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{
@@ -26,7 +29,6 @@ use tokio::{
 use super::{
     frame,
     wire::{Stream, WINDOW},
-    writers::Queue,
 };
 
 /// What its task, its notifier and a writer know of a connection.
@@ -50,13 +52,6 @@ struct Writing {
     rest: Bytes,
     /// The task wrote and has not flushed: it may be in the middle of a frame.
     unflushed: bool,
-}
-
-/// What a writer needs for its work, kept from one connection to the next.
-#[derive(Debug, Default)]
-pub(super) struct Workspace {
-    events: Vec<Outgoing>,
-    frames: BytesMut,
 }
 
 impl Line {
@@ -84,11 +79,6 @@ impl Line {
     /// Waits until the task is wanted: something waits that it has to write, or the connection is to end. Cancel safe.
     pub(super) async fn called(&self) {
         self.called.notified().await;
-    }
-
-    /// Wants the task.
-    pub(super) fn call(&self) {
-        self.called.notify_one();
     }
 
     /// Takes what waits, for the task that has claimed the line.
@@ -131,26 +121,11 @@ impl Line {
     pub(super) fn is_free(&self) -> bool {
         self.is_free.load(Ordering::SeqCst)
     }
+}
 
-    /// It stands in a queue from here on; `false`: it did before.
-    pub(super) fn enqueue(&self) -> bool {
-        !self.is_queued.swap(true, Ordering::SeqCst)
-    }
-
-    /// It has left the queue, and is written to afterwards: what comes from here on puts it there again. Taking
-    /// locks what waits, so whoever adds to it later sees this.
-    pub(super) fn dequeued(&self) {
-        self.is_queued.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether something waits for it.
-    pub(super) fn has_waiting(&self) -> bool {
-        self.events.get().is_some_and(Events::has_waiting)
-    }
-
-    /// Writes what waits, if the task has left it to writers; whatever is more than that is the task's. Returns
-    /// whether more waits.
-    pub(super) fn write(&self, workspace: &mut Workspace) -> bool {
+impl Writable for Line {
+    /// Only if the task has left it to writers; whatever is more than that is the task's.
+    fn write(&self, workspace: &mut Workspace) -> bool {
         let Some(events) = self.events.get() else { return false };
         let mut writing = self.writing.lock();
         let Some(tcp) = writing.tcp.as_ref().filter(|_| self.is_free()) else {
@@ -158,7 +133,7 @@ impl Line {
             self.call();
             return false;
         };
-        let Workspace { events: taken, frames } = workspace;
+        let Workspace { events: taken, bytes: frames } = workspace;
         match events.take(taken, WINDOW) {
             Ok(true) => {}
             Ok(false) => return false,
@@ -168,7 +143,6 @@ impl Line {
                 return false;
             }
         }
-        frames.clear();
         for outgoing in taken.drain(..) {
             frame::text(frames, &outgoing.frame);
         }
@@ -182,10 +156,15 @@ impl Line {
             return false;
         }
         drop(writing);
-        if frames.capacity() > 4 * WINDOW {
-            *frames = BytesMut::new();
-        }
         events.has_waiting()
+    }
+
+    fn call(&self) {
+        self.called.notify_one();
+    }
+
+    fn is_queued(&self) -> &AtomicBool {
+        &self.is_queued
     }
 }
 

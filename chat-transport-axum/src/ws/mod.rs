@@ -5,7 +5,6 @@ mod frame;
 mod line;
 mod socket;
 pub(crate) mod wire;
-mod writers;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,7 +23,7 @@ use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use parlor_core::{
     CloseReason, ConnectOptions, ErrorCode, Session,
     model::Identity,
-    transport::{Lobby, Place},
+    transport::{Lobby, Place, Writers},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -33,7 +32,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::{Instrument, field::Empty};
 
-use self::{line::Pipe, wire::Wire, writers::Writers};
+use self::{line::Pipe, wire::Wire};
 use crate::{
     error::{Problem, Refusal},
     identity::identify,
