@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use parlor_core::{
-    Caller, Chat, Error, Invalid, Session,
+    Caller, Chat, Error, Invalid, Outgoing, Session,
     command::{AtSeq, Command, Reply, Send, Typing},
     model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
 };
@@ -23,10 +23,12 @@ use tokio::time::timeout;
 
 use crate::{
     connect::Mount,
+    delivery::Delivery,
     emit::Emit,
     known::{Place, mismatch},
     link::Link,
     numbers::Number,
+    presence::Online,
 };
 
 /// Conversations that one socket may have joined.
@@ -47,8 +49,10 @@ pub struct Client {
     left: Mutex<HashSet<ConversationId>>,
     /// Claimed through this seq: what comes of it as an event was told already.
     claimed: Mutex<HashMap<ConversationId, u64>>,
-    /// Taken by whoever tells the socket what happens.
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Held by whoever tells the socket what happens: what was taken from the session and is not told yet.
+    pub(crate) turn: tokio::sync::Mutex<Vec<Outgoing>>,
+    pub(crate) delivery: Delivery,
+    pub(crate) online: Mutex<Online>,
     sent: Mutex<VecDeque<ClientId>>,
     /// Counts the messages that were sent without a key of the client's own.
     sends: AtomicU64,
@@ -58,7 +62,7 @@ pub struct Client {
 #[derive(Debug)]
 #[must_use = "events are held back until it is dropped"]
 pub struct HeldBack<'a> {
-    _turn: tokio::sync::MutexGuard<'a, ()>,
+    _turn: tokio::sync::MutexGuard<'a, Vec<Outgoing>>,
 }
 
 /// The connection is broken, or is given up because it takes nothing.
@@ -73,6 +77,8 @@ impl Client {
         link: Arc<Link>,
     ) -> Self {
         let (identity, caller) = (session.identity(), session.caller());
+        // What counts as delivered has to be noted as it is told.
+        let queue = (!mount.contract.marks_delivered()).then(|| mount.writers.queue());
         Self {
             mount,
             session,
@@ -84,6 +90,8 @@ impl Client {
             left: Mutex::default(),
             claimed: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            delivery: Delivery::new(queue),
+            online: Mutex::default(),
             sent: Mutex::default(),
             sends: AtomicU64::new(0),
         }
@@ -293,7 +301,11 @@ impl Client {
         self.has_room().await?;
         // Counted before: it may be written before this task goes on, and would count as waiting from then on.
         self.link.handed_over(event.len() + json.get().len());
-        self.socket.emit(event, json).map_err(|_| Broken)
+        self.delivery.begin();
+        self.socket.emit(event, json).map_err(|_| {
+            self.link.written(1);
+            Broken
+        })
     }
 
     /// Answers an acknowledgement. To a connection that has broken there is nothing to answer.
@@ -302,7 +314,10 @@ impl Client {
             && self.has_room().await.is_ok()
         {
             self.link.handed_over(json.get().len());
-            let _ = ack.send(&json);
+            self.delivery.begin();
+            if ack.send(&json).is_err() {
+                self.link.written(1);
+            }
         }
     }
 

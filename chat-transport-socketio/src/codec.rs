@@ -36,7 +36,7 @@ impl ContractCodec {
     }
 
     async fn encode_with_look_ups(&self, event: &Event) -> Result<Bytes, Error> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(self.contract.namespace());
         for happening in happenings(event) {
             let place = match happening.conversation_id() {
                 Some(id) => Some(self.known.place(id, happening.user()).await?),
@@ -67,7 +67,7 @@ impl ContractCodec {
     }
 
     fn encode_now(&self, happenings: &[Happening<'_>]) -> Option<Bytes> {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(self.contract.namespace());
         for happening in happenings {
             let place = self.known.place_now(happening)?;
             let found = match happening {

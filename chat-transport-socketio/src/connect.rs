@@ -8,6 +8,7 @@ use parlor_core::{
     Chat, CloseReason, Codec, ConnectOptions, Error, Outgoing, Resume, Session, Unknown,
     event::{Event, SessionEvent},
     model::Identity,
+    transport::Writers,
 };
 use serde_json::Value;
 use socketioxide::{
@@ -40,6 +41,7 @@ pub(crate) struct Mount {
     pub(crate) codec: Arc<ContractCodec>,
     pub(crate) auth_deadline: Duration,
     pub(crate) write_deadline: Duration,
+    pub(crate) writers: Arc<Writers>,
     /// To close the connections of polling clients.
     pub(crate) engine: Engine,
 }

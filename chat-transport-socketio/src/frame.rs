@@ -1,10 +1,14 @@
 //! What an event is on the wire of a contract: several Socket.IO events, each with whom it is for. Packed
-//! into one `Bytes`, so that all connections share it.
+//! into one `Bytes`, so that all connections share it, and ready to be written to a WebSocket.
 
 use bytes::Bytes;
 use parlor_core::model::{Member, UserId};
+use serde_json::Value;
 
-use crate::emit::{Emit, Room, Side};
+use crate::{
+    emit::{Emit, Room, Side},
+    websocket,
+};
 
 /// That something has to be looked up before the event can be written.
 pub(crate) const UNWRITTEN: Bytes = Bytes::from_static(&[UNWRITTEN_TAG]);
@@ -38,6 +42,8 @@ pub(crate) struct Part<'a> {
     pub(crate) event: &'a str,
     /// Its argument as JSON.
     pub(crate) json: &'a str,
+    /// The whole as a WebSocket frame.
+    pub(crate) packet: &'a [u8],
 }
 
 /// What decides for whom an event is.
@@ -54,10 +60,18 @@ pub(crate) struct About<'a> {
 }
 
 /// Packs events one after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Writer(Vec<u8>);
+#[derive(Debug)]
+pub(crate) struct Writer {
+    packed: Vec<u8>,
+    namespace: &'static str,
+}
 
 impl Writer {
+    /// For clients of this namespace.
+    pub(crate) fn new(namespace: &'static str) -> Self {
+        Self { packed: Vec::new(), namespace }
+    }
+
     pub(crate) fn push(&mut self, emit: &Emit, about: About<'_>) {
         let About { presence, sender, key, only } = about;
         let to = emit.to();
@@ -84,7 +98,7 @@ impl Writer {
         };
         tag |= sender.map_or(0, |(_, side)| side);
         tag |= only.map_or(0, |_| ONLY);
-        self.0.push(tag);
+        self.packed.push(tag);
         if let Some((user, _)) = presence {
             self.text(user.as_str());
         }
@@ -98,22 +112,41 @@ impl Writer {
         if let Some(key) = key {
             self.text(key);
         }
+        let json = emit.data().to_string();
         self.text(emit.event());
-        self.text(&emit.data().to_string());
+        self.number(json.len());
+        self.packet(emit.event(), &json);
+    }
+
+    /// The event as socketioxide writes it, in a WebSocket frame.
+    fn packet(&mut self, event: &str, json: &str) {
+        let namespace = match self.namespace.trim_start_matches('/') {
+            "" => String::new(),
+            name => format!("/{name},"),
+        };
+        let text = format!("42{namespace}[{},{json}]", Value::from(event));
+        let mut packet = Vec::with_capacity(text.len() + 10);
+        websocket::text_head(&mut packet, text.len());
+        packet.extend_from_slice(text.as_bytes());
+        self.bytes(&packet);
     }
 
     fn text(&mut self, text: &str) {
-        self.number(text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.packed.extend_from_slice(bytes);
     }
 
     fn number(&mut self, number: usize) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        self.0.extend_from_slice(&number.to_le_bytes());
+        self.packed.extend_from_slice(&number.to_le_bytes());
     }
 
     pub(crate) fn finish(self) -> Bytes {
-        self.0.into()
+        self.packed.into()
     }
 }
 
@@ -154,16 +187,24 @@ pub(crate) fn parts(frame: &[u8]) -> impl Iterator<Item = Part<'_>> {
             _ => Some(text(&mut rest)?),
         };
         let event = text(&mut rest)?;
-        let json = text(&mut rest)?;
-        Some(Part { room, presence, sender, only, sender_key, event, json })
+        let length = number(&mut rest)?;
+        let packet = bytes(&mut rest)?;
+        // It ends with the argument and a bracket.
+        let end = packet.len().checked_sub(1)?;
+        let json = std::str::from_utf8(packet.get(end.checked_sub(length)?..end)?).ok()?;
+        Some(Part { room, presence, sender, only, sender_key, event, json, packet })
     })
 }
 
 fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(bytes(rest)?).ok()
+}
+
+fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = number(rest)?;
-    let (text, after) = rest.split_at_checked(length)?;
+    let (bytes, after) = rest.split_at_checked(length)?;
     *rest = after;
-    std::str::from_utf8(text).ok()
+    Some(bytes)
 }
 
 fn number(rest: &mut &[u8]) -> Option<usize> {
@@ -184,7 +225,7 @@ mod tests {
         let ann = UserId::new("ann").unwrap();
         let sent = About { sender: Some(&ann), key: Some("k"), ..About::default() };
         let comes = |online| About { presence: Some((&ann, online)), ..About::default() };
-        let mut writer = Writer::default();
+        let mut writer = Writer::new("/");
         let a = Emit::new("a", json!({ "x": "ä\n" })).to_joined().not_to_its_sender();
         writer.push(&a, sent);
         writer.push(&Emit::new("b", json!(null)).to_not_joined(), sent);
@@ -211,7 +252,7 @@ mod tests {
     fn an_event_is_for_the_sender_or_for_the_others() {
         let ann = UserId::new("ann").unwrap();
         let sent = About { sender: Some(&ann), key: Some("k"), ..About::default() };
-        let mut writer = Writer::default();
+        let mut writer = Writer::new("/");
         let own = Emit::new("own", json!(1)).to_sender().not_to_its_sender();
         let news = Emit::new("news", json!(2)).to_joined().to_others();
         for about in [sent, About::default()] {

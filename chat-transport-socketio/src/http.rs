@@ -19,7 +19,9 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::{link::Link, stream::LinkedStream, transport::Shared};
+use crate::{
+    line::Pipe, link::Link, stream::LinkedStream, transport::Shared, websocket::is_counted,
+};
 
 /// The answer that opens a session is shorter.
 const OPEN_BYTES: usize = 4096;
@@ -125,12 +127,21 @@ async fn poll(shared: &Shared, link: Arc<Link>, sid: Option<String>, request: Re
         return remember(shared, &link, response).await;
     }
     tokio::select! {
-        response = shared.engine.call(request) => {
-            link.flushed();
-            response
-        }
+        response = shared.engine.call(request) => written(&link, response).await,
         () = link.until(Link::is_closed) => Refused::Session.into_response(),
     }
+}
+
+/// Counts what an answer brings to a polling client.
+async fn written(link: &Link, response: Response) -> Response {
+    let (parts, body) = response.into_parts();
+    // In memory already, and bounded by what may be handed over at once.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return Refused::Unavailable.into_response();
+    };
+    let packets = body.split(|byte| *byte == SEPARATOR);
+    link.written(packets.filter(|packet| is_counted(packet)).count());
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// What a polling client sends. Passed on piece by piece, as room is made for it: the request waits, and
@@ -192,7 +203,9 @@ fn upgrade(shared: &Arc<Shared>, link: Arc<Link>, mut parts: Parts) -> Result<Re
         let deadline = shared.write_deadline;
         match tcp(upgraded) {
             Ok((tcp, early)) => {
-                let stream = LinkedStream::new(tcp, early, link, deadline);
+                // A session has one WebSocket.
+                let Some(pipe) = Pipe::open(tcp, &link) else { return };
+                let stream = LinkedStream::new(pipe, early, link, deadline);
                 shared.engine.open_websocket(stream, request);
             }
             Err(other) => {

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use parlor_core::transport::Place;
 use tokio::sync::watch;
 
+use crate::line::Line;
+
 /// While so many events wait to be carried out, nothing more is read.
 const WAITING_EVENTS: usize = 64;
 /// The same in bytes.
@@ -33,6 +35,8 @@ pub(crate) const BUFFER: usize = 3 * BACKLOG_PACKETS;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) address: Option<IpAddr>,
+    /// Where the WebSocket writes.
+    pub(crate) line: Line,
     /// Until a namespace is connected.
     place: Mutex<Option<Place>>,
     /// Connected namespaces.
@@ -41,14 +45,20 @@ pub(crate) struct Link {
     waiting_bytes: AtomicUsize,
     /// Somebody waits until more may be read.
     paused: AtomicBool,
-    /// Handed over since everything had been written.
-    backlog_bytes: AtomicUsize,
-    backlog_packets: AtomicUsize,
+    backlog: Mutex<Backlog>,
     closed: AtomicBool,
     /// Of the task that reads the WebSocket.
     reader: AtomicWaker,
     /// Counts changes that somebody may wait for.
     pulse: watch::Sender<u64>,
+}
+
+/// Events and acknowledgements that were handed over to be written, and are not written yet.
+#[derive(Debug, Default)]
+struct Backlog {
+    packets: usize,
+    /// Handed over since all had been written.
+    bytes: usize,
 }
 
 /// A connected namespace of a connection, as long as it lives.
@@ -64,13 +74,13 @@ impl Link {
     pub(crate) fn new(address: Option<IpAddr>, place: Option<Place>) -> Self {
         Self {
             address,
+            line: Line::default(),
             place: Mutex::new(place),
             namespaces: AtomicUsize::new(0),
             waiting_events: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
-            backlog_bytes: AtomicUsize::new(0),
-            backlog_packets: AtomicUsize::new(0),
+            backlog: Mutex::default(),
             closed: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             pulse: watch::Sender::new(0),
@@ -120,28 +130,34 @@ impl Link {
             || self.waiting_bytes.load(Ordering::SeqCst) >= WAITING_BYTES
     }
 
-    /// A packet was handed over to be written.
+    /// An event or an acknowledgement is handed over to be written.
     pub(crate) fn handed_over(&self, bytes: usize) {
-        self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.backlog_packets.fetch_add(1, Ordering::Relaxed);
+        let mut backlog = self.backlog.lock();
+        backlog.packets += 1;
+        backlog.bytes += bytes;
     }
 
-    /// Everything that had been handed over by then was written.
-    pub(crate) fn flushed(&self) {
-        self.backlog_bytes.store(0, Ordering::Relaxed);
-        self.backlog_packets.store(0, Ordering::Relaxed);
+    /// So many of them were written, or not taken after all.
+    pub(crate) fn written(&self, packets: usize) {
+        {
+            let mut backlog = self.backlog.lock();
+            backlog.packets = backlog.packets.saturating_sub(packets);
+            if backlog.packets == 0 {
+                backlog.bytes = 0;
+            }
+        }
         self.beat();
     }
 
     /// Whether more may be handed over.
     pub(crate) fn has_room(&self) -> bool {
-        self.backlog_bytes.load(Ordering::Relaxed) < BACKLOG_BYTES
-            && self.backlog_packets.load(Ordering::Relaxed) < BACKLOG_PACKETS
+        let backlog = self.backlog.lock();
+        backlog.bytes < BACKLOG_BYTES && backlog.packets < BACKLOG_PACKETS
     }
 
     /// Whether nothing waits to be written.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.backlog_packets.load(Ordering::Relaxed) == 0
+        self.backlog.lock().packets == 0
     }
 
     /// Ends the connection: a WebSocket as if its client had gone.
@@ -153,6 +169,11 @@ impl Link {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Has the task that reads look again.
+    pub(crate) fn wake_reader(&self) {
+        self.reader.wake();
     }
 
     pub(crate) fn register_reader(&self, waker: &std::task::Waker) {
@@ -226,13 +247,17 @@ mod tests {
         assert!(link.has_room() && !link.is_flushed());
         link.handed_over(1);
         assert!(!link.has_room());
-        link.flushed();
+        link.written(1);
+        assert!(!link.has_room() && !link.is_flushed(), "the other one waits still");
+        link.written(1);
         for _ in 0..BACKLOG_PACKETS {
             assert!(link.has_room());
             link.handed_over(1);
         }
         assert!(!link.has_room());
-        tokio::join!(link.until(Link::has_room), async { link.flushed() });
+        tokio::join!(link.until(Link::has_room), async { link.written(1) });
+        assert!(!link.is_flushed());
+        link.written(BACKLOG_PACKETS - 1);
         assert!(link.is_flushed());
         tokio::join!(link.until(Link::is_closed), async { link.close() });
     }

@@ -11,19 +11,18 @@ use parlor_core::{
 };
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::{
-    sync::{MutexGuard, oneshot},
+    sync::oneshot,
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
     client::{Broken, Client},
     connect::{Mount, Received, Seat},
-    emit::{Emit, Room},
-    frame::{self, Part},
+    emit::Emit,
+    frame,
     incoming::Incoming,
     link::Link,
-    missed,
-    presence::{self, Online},
+    missed, presence,
     undelivered::{Delivered, without_claimed},
 };
 
@@ -52,7 +51,6 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
     let client = Arc::new(Client::new(mount, session, socket, link));
     let conversation = Conversation {
         client: Arc::clone(&client),
-        online: Online::default(),
         since: client.chat().now(),
         removed: HashMap::new(),
         asides: FuturesUnordered::new(),
@@ -67,14 +65,16 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Seat) {
 pub(crate) async fn turn_away(mount: &Mount, socket: SocketRef, link: &Link, error: &Error) {
     let refusal = mount.contract.refused(&Incoming::new("connect", Vec::new()), error);
     if let Some(event) = refusal.event {
-        let _ = socket.emit(event.event(), event.data());
+        link.handed_over(0);
+        if socket.emit(event.event(), event.data()).is_err() {
+            link.written(1);
+        }
     }
     send_away(mount, &socket, link).await;
 }
 
 struct Conversation {
     client: Arc<Client>,
-    online: Online,
     /// When the socket connected: what is older the client loads itself.
     since: Timestamp,
     /// Since when the user is in these conversations no longer.
@@ -87,7 +87,7 @@ struct Conversation {
 impl Conversation {
     async fn run(
         mut self,
-        mut batch: Vec<Outgoing>,
+        early: Vec<Outgoing>,
         mut inbox: mpsc::UnboundedReceiver<Received>,
         gone: oneshot::Receiver<()>,
     ) -> End {
@@ -99,9 +99,11 @@ impl Conversation {
                 return End::Broken;
             }
         }
-        if self.tell(&mut batch).await.is_err() {
+        if self.tell(&early).await.is_err() {
             return End::Broken;
         }
+        drop(early);
+        client.listen();
 
         if client.mount.contract.serves_groups() {
             let client = Arc::clone(&client);
@@ -110,7 +112,7 @@ impl Conversation {
         let mut gone = gone.fuse();
         let mut current: Option<BoxFuture<'static, ()>> = None;
         let mut leaving = false;
-        let mut closed = None;
+        let mut called = false;
         let farewell = sleep_until(Instant::now());
         tokio::pin!(farewell);
         loop {
@@ -130,12 +132,16 @@ impl Conversation {
                     }
                     None => return End::Gone,
                 },
-                turn = next(&client, &mut batch, &mut closed), if has_room && !leaving => {
-                    if self.tell(&mut batch).await.is_err() {
+                () = client.delivery.called(), if !called => called = true,
+                mut waiting = client.turn.lock(), if called && has_room && !leaving => {
+                    called = false;
+                    let taken = client.delivery.take(&mut waiting, BATCH);
+                    // What could not be told stays: nothing that follows is told either.
+                    if self.tell(&waiting).await.is_err() {
                         return End::Broken;
                     }
-                    drop(turn);
-                    if let Some(reason) = closed {
+                    *waiting = Vec::new();
+                    if let Err(reason) = taken {
                         return End::Closed(reason);
                     }
                 }
@@ -156,12 +162,11 @@ impl Conversation {
         }
     }
 
-    async fn tell(&mut self, batch: &mut Vec<Outgoing>) -> Result<(), Broken> {
-        for outgoing in batch.drain(..) {
-            self.tell_event(&outgoing).await?;
+    async fn tell(&mut self, batch: &[Outgoing]) -> Result<(), Broken> {
+        for outgoing in batch {
+            self.tell_event(outgoing).await?;
         }
         self.delivered.mark(&self.client);
-        batch.shrink_to(8);
         Ok(())
     }
 
@@ -220,7 +225,7 @@ impl Conversation {
         };
         let mut told = false;
         for part in frame::parts(frame) {
-            if self.is_for_us(&part, event.conversation_id()) {
+            if self.client.is_told(&part, event.conversation_id()) {
                 self.client.emit_json(part.event, part.json).await?;
                 told = true;
             }
@@ -229,31 +234,6 @@ impl Conversation {
             self.delivered.note(event, self.client.user_id());
         }
         Ok(())
-    }
-
-    fn is_for_us(&mut self, part: &Part<'_>, conversation: Option<ConversationId>) -> bool {
-        if let Some((user, online)) = part.presence {
-            return self.online.is_news(user, online);
-        }
-        if part.sender_key.is_some_and(|key| self.client.sent(key)) {
-            return false;
-        }
-        if let Some((sender, only_them)) = part.sender
-            && (sender == self.client.user_id().as_str()) != only_them
-        {
-            return false;
-        }
-        let me = self.client.user_id().as_str();
-        if part.only.as_ref().is_some_and(|only| !only.contains(&me)) {
-            return false;
-        }
-        let joined = || conversation.is_some_and(|id| self.client.has_joined(id));
-        match part.room {
-            Room::Any => true,
-            Room::Joined => joined(),
-            Room::NotJoined => !joined(),
-            Room::NotLeft => !conversation.is_some_and(|id| self.client.has_left(id)),
-        }
     }
 
     /// Does what an event makes necessary for the connection itself.
@@ -277,21 +257,6 @@ impl Conversation {
             self.asides.push(Box::pin(async move { presence::watch(&client, users).await }));
         }
         Ok(())
-    }
-}
-
-/// Waits until something happened and may be told. Cancel safe: what was taken stays in the batch.
-async fn next<'c>(
-    client: &'c Client,
-    batch: &mut Vec<Outgoing>,
-    closed: &mut Option<CloseReason>,
-) -> MutexGuard<'c, ()> {
-    if batch.is_empty() && closed.is_none() {
-        *closed = client.session.next(batch, BATCH).await.err();
-    }
-    match client.turn.try_lock() {
-        Ok(turn) => turn,
-        Err(_) => client.turn.lock().await,
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use crate::link::Link;
+use crate::{link::Link, websocket::Passing};
 
 /// A client's goodbye: an empty close frame, masked with zeros (RFC 6455, section 5.5.1).
 const GOODBYE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
@@ -26,6 +26,7 @@ pub(crate) struct LinkedStream<S> {
     /// What was read together with the request.
     early: Bytes,
     link: Arc<Link>,
+    passing: Passing,
     write_deadline: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -35,7 +36,8 @@ pub(crate) struct LinkedStream<S> {
 
 impl<S> LinkedStream<S> {
     pub(crate) fn new(io: S, early: Bytes, link: Arc<Link>, write_deadline: Duration) -> Self {
-        Self { io, early, link, write_deadline, stalled: None, ended: false }
+        let passing = Passing::default();
+        Self { io, early, link, passing, write_deadline, stalled: None, ended: false }
     }
 
     /// Counts the time in which nothing gets through.
@@ -48,6 +50,30 @@ impl<S> LinkedStream<S> {
         }
         self.link.close();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Writes what a writer has left: the task that reads is always there to do it.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let left = self.link.line.left();
+        if left == 0 {
+            return Ok(());
+        }
+        let link = Arc::clone(&self.link);
+        if link.line.poll_rest(&link, cx)?.is_ready() {
+            self.stalled = None;
+        } else {
+            self.restart_after(left);
+            // It closes the link when it is over.
+            let _ = self.poll_stalled::<()>(cx);
+        }
+        Ok(())
+    }
+
+    /// What a writer had left has become less: the client takes something.
+    fn restart_after(&mut self, left: usize) {
+        if self.link.line.left() < left {
+            self.stalled = None;
+        }
     }
 }
 
@@ -64,6 +90,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for LinkedStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.link.register_reader(cx.waker());
+        if !self.link.is_flushed() {
+            self.poll_rest(cx)?;
+        }
         if self.link.is_closed() {
             // As if the client had said goodbye, so that it is answered properly.
             if !std::mem::replace(&mut self.ended, true) && buffer.remaining() >= GOODBYE.len() {
@@ -94,12 +123,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LinkedStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.passing.see(bytes);
+        if self.passing.ends() {
+            self.link.line.end();
+        }
+        let left = self.link.line.left();
         match Pin::new(&mut self.io).poll_write(cx, bytes) {
             Poll::Ready(written) => {
+                self.passing.written(written.as_ref().map_or(0, |written| *written));
                 self.stalled = None;
                 Poll::Ready(written)
             }
-            Poll::Pending => self.poll_stalled(cx),
+            Poll::Pending => {
+                self.restart_after(left);
+                self.poll_stalled(cx)
+            }
         }
     }
 
@@ -107,7 +145,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LinkedStream<S> {
         // The WebSocket flushes after it has written everything.
         let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
         if flushed.is_ok() {
-            self.link.flushed();
+            match self.passing.take_counted() {
+                0 => {}
+                counted => self.link.written(counted),
+            }
         }
         Poll::Ready(flushed)
     }
@@ -119,9 +160,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for LinkedStream<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        net::{TcpListener, TcpStream},
+    };
 
     use super::*;
+    use crate::line::{FreeLine, Pipe};
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -179,5 +224,44 @@ mod tests {
         assert_eq!(&read, b"early");
         link.taken(1);
         assert_eq!(stream.read(&mut read).await.unwrap(), 4);
+    }
+    /// A stream on which a writer has left something, and the client's end of it.
+    async fn left(much: &[u8]) -> (Arc<Link>, LinkedStream<Pipe>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let link = Arc::new(Link::new(None, None));
+        let pipe = Pipe::open(listener.accept().await.unwrap().0, &link).unwrap();
+        FreeLine::of(&link).unwrap().write(much);
+        assert!(!link.is_flushed());
+        (Arc::clone(&link), LinkedStream::new(pipe, Bytes::new(), link, DEADLINE), far)
+    }
+
+    /// More than any buffer takes.
+    const MUCH: usize = 32 << 20;
+
+    #[tokio::test]
+    async fn the_task_that_reads_writes_what_a_writer_has_left() {
+        let much = vec![b'm'; MUCH];
+        let (link, mut stream, mut far) = left(&much).await;
+        let taking = async {
+            let mut taken = vec![0; MUCH];
+            far.read_exact(&mut taken).await.unwrap();
+            assert!(taken == much);
+            far.write_all(b"thanks").await.unwrap();
+        };
+        let mut read = [0; 6];
+        let (all, ()) = tokio::join!(stream.read_exact(&mut read), taking);
+        assert_eq!((all.unwrap(), &read), (6, b"thanks"));
+        assert!(link.is_flushed() && !link.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_does_not_take_what_a_writer_has_left_breaks_the_stream() {
+        let (link, mut stream, _far) = left(&vec![b'm'; MUCH]).await;
+        let began = Instant::now();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        assert_eq!((&*read, began.elapsed().as_secs()), (GOODBYE, 10));
+        assert!(link.is_closed());
     }
 }

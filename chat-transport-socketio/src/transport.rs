@@ -13,7 +13,7 @@ use axum::{
 };
 use parlor_core::{
     Chat,
-    transport::{Lobby, Origins},
+    transport::{Lobby, Origins, Writers},
 };
 use socketioxide::{
     ParserConfig, SocketIo, TransportType, extract::SocketRef, service::SocketIoService,
@@ -173,6 +173,7 @@ impl Transport {
             write_deadline: self.write_deadline,
             max_message: self.max_message,
         });
+        let writers = Arc::new(Writers::default());
         let mut routes = Router::new();
         for contract in self.contracts {
             let known = Arc::new(Known::new(self.chat.clone(), contract.shows_profiles()));
@@ -184,6 +185,7 @@ impl Transport {
                 codec,
                 auth_deadline: self.auth_deadline,
                 write_deadline: self.write_deadline,
+                writers: Arc::clone(&writers),
                 engine: engine.clone(),
             });
             open_namespace(&io, Arc::clone(&mount));

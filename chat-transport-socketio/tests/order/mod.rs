@@ -1,5 +1,7 @@
 //! What a socket is told of conversations that it did not know, or was kept from: everything, once, in order.
 
+mod slow;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicUsize, Ordering},

@@ -98,7 +98,11 @@ async fn serve_transport(transport: Transport) -> SocketAddr {
 
 /// Serves what a host made of several transports.
 pub(crate) async fn serve_router(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_router_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), app)
+}
+
+/// The same on a listener of the test's own.
+pub(crate) fn serve_router_on(listener: TcpListener, app: Router) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -106,7 +110,7 @@ pub(crate) async fn serve_router(app: Router) -> SocketAddr {
 }
 
 /// A WebSocket on which packets are written by hand.
-pub(crate) struct Raw(WebSocketStream<TcpStream>);
+pub(crate) struct Raw(WebSocketStream<TcpStream>, usize);
 
 impl Raw {
     /// Opens an Engine.IO session without naming a namespace.
@@ -124,7 +128,7 @@ impl Raw {
     async fn open_on(tcp: TcpStream, address: SocketAddr, path: &str) -> Self {
         let url = format!("ws://{address}{path}/?EIO=4&transport=websocket");
         let (socket, _) = client_async(url, tcp).await.unwrap();
-        let mut raw = Self(socket);
+        let mut raw = Self(socket, 0);
         assert!(raw.packet().await.unwrap().starts_with("0{"));
         raw
     }
@@ -141,7 +145,12 @@ impl Raw {
 
     /// Connects a user whose buffers take at once what is written.
     pub(crate) async fn connect_roomy(address: SocketAddr, user: &str) -> Self {
-        let tcp = TcpStream::connect(address).await.unwrap();
+        Self::connect_on(TcpStream::connect(address).await.unwrap(), user).await
+    }
+
+    /// Connects a user over a connection whose buffers the test has chosen.
+    pub(crate) async fn connect_on(tcp: TcpStream, user: &str) -> Self {
+        let address = tcp.peer_addr().unwrap();
         Self::open_on(tcp, address, "/socket.io").await.named(user).await
     }
 
@@ -165,12 +174,18 @@ impl Raw {
         self.send(&format!("42{}", json!([event, data]))).await;
     }
 
+    /// How often the server asked for a sign of life.
+    pub(crate) fn pings(&self) -> usize {
+        self.1
+    }
+
     /// The next packet; `None` once the connection has ended.
     pub(crate) async fn packet(&mut self) -> Option<String> {
         let next = async {
             loop {
                 match self.0.next().await {
                     Some(Ok(Message::Text(text))) if text.as_str() == "2" => {
+                        self.1 += 1;
                         let _ = self.0.send(Message::text("3")).await;
                     }
                     Some(Ok(Message::Text(text))) => return Some(text.to_string()),
