@@ -125,6 +125,7 @@ async fn nothing_of_a_removed_member_is_stored_after_the_removal() {
     let chat = chat().await;
     let id = group(&chat, &["ann", "bob"]).await;
     let bob = chat.as_user(identity("bob"));
+    let mut ann = Device::connect(&chat, identity("ann")).await;
     // Ann's outbox is bounded: Bob is ahead of what she has read by so much and no more.
     let ahead = Arc::new(Semaphore::new(100));
     let pace = Arc::clone(&ahead);
@@ -139,7 +140,6 @@ async fn nothing_of_a_removed_member_is_stored_after_the_removal() {
             }
         }
     });
-    let mut ann = Device::connect(&chat, identity("ann")).await;
     let mut read = 0;
     ann.until(|event| {
         ahead.add_permits(1);
