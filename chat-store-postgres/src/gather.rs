@@ -145,16 +145,17 @@ impl<Q, A> Drop for Runner<Q, A> {
     }
 }
 
-/// Sorts rows to the questions that their column `place` names.
+/// Sorts rows to the questions that their column `place` names; each is read with its question's place.
 pub(crate) fn answers<T>(
     questions: usize,
     rows: &[PgRow],
-    read: impl Fn(&PgRow) -> Result<T, Fault>,
+    read: impl Fn(usize, &PgRow) -> Result<T, Fault>,
 ) -> Result<Vec<Vec<T>>, Fault> {
     let mut answers: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(questions).collect();
     for row in rows {
-        if let Some(answer) = answers.get_mut(place(row)?) {
-            answer.push(read(row)?);
+        let place = place(row)?;
+        if let Some(answer) = answers.get_mut(place) {
+            answer.push(read(place, row)?);
         }
     }
     Ok(answers)

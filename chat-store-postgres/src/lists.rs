@@ -47,10 +47,10 @@ fn entries(asked: &str, which: &str) -> String {
 pub(crate) static LIST: LazyLock<String> = LazyLock::new(|| {
     entries(
         "(SELECT $1::text[] AS viewers, $2::bigint[] AS caps, $3::boolean[] AS archived, $4::bigint[] AS after_at,
-                $5::bigint[] AS after_numbers, $6::bigint[] AS most OFFSET 0) AS q
-            CROSS JOIN LATERAL unnest(q.viewers, q.caps, q.archived, q.after_at, q.after_numbers, q.most)
-            WITH ORDINALITY AS a (viewer, cap, archived, after_at, after_number, most, place)",
-        "(m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
+                $5::bigint[] AS after_numbers, $6::bigint[] AS most, $7::boolean[] AS hidden OFFSET 0) AS q
+            CROSS JOIN LATERAL unnest(q.viewers, q.caps, q.archived, q.after_at, q.after_numbers, q.most, q.hidden)
+            WITH ORDINALITY AS a (viewer, cap, archived, after_at, after_number, most, hidden, place)",
+        "(a.hidden OR m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
             AND (a.archived IS NULL OR m.archived = a.archived)
             AND (a.after_at IS NULL OR (c.last_activity_at, c.number) < (a.after_at, a.after_number))
          ORDER BY c.last_activity_at DESC, c.number DESC LIMIT a.most",
@@ -70,7 +70,9 @@ pub(crate) static LAST: LazyLock<String> = LazyLock::new(|| {
     messages_and(
         ", a.place",
         "a.viewer",
-        "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) WITH ORDINALITY
+        "FROM (SELECT $1::bigint[] AS conversations, $2::bigint[] AS cleared, $3::bigint[] AS last,
+                $4::text[] AS viewers OFFSET 0) AS q
+         CROSS JOIN LATERAL unnest(q.conversations, q.cleared, q.last, q.viewers) WITH ORDINALITY
             AS a (conversation, cleared, last, viewer, place)
          CROSS JOIN LATERAL (
             SELECT v.* FROM parlor.messages v
@@ -102,9 +104,10 @@ pub(crate) async fn lists(
                 .map(|asked| asked.after.map(|after| signed(after.number)))
                 .collect::<Vec<_>>(),
         )
-        .bind(queries().map(|asked| limit(asked.limit)).collect::<Vec<_>>());
+        .bind(queries().map(|asked| limit(asked.limit)).collect::<Vec<_>>())
+        .bind(queries().map(|asked| asked.hidden).collect::<Vec<_>>());
     let rows = query.fetch_all(conn.pg()).await?;
-    let mut entries = answers(asked.len(), &rows, entry)?;
+    let mut entries = answers(asked.len(), &rows, |_, row| entry(row))?;
     let users = asked.iter().map(|(user, _)| user);
     let shown = users
         .zip(&mut entries)
@@ -142,6 +145,8 @@ async fn last_messages(
     conn: &mut Conn<'_>,
     mut entries: Vec<(&UserId, &mut ConversationSummary)>,
 ) -> Result<(), Fault> {
+    // Where there is none, none is looked for.
+    entries.retain(|(_, entry)| entry.conversation.last_seq > entry.me.cleared_seq);
     if entries.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Who is where: a user's memberships and direct peers, and who shares a conversation.
+//! Who is where: a user's memberships, and who shares a conversation.
 
 use parlor_core::{
     Timestamp,
@@ -11,7 +11,7 @@ use crate::{
     connection::Conn,
     error::Fault,
     gather::answers,
-    rows::{DIRECT, count, kind_of, limit, member_count, unsigned, user_id},
+    rows::{count, kind_of, limit, member_count, peer, unsigned, user_id},
 };
 
 /// What is asked for: memberships of a user, after a conversation, and how many at most.
@@ -19,11 +19,11 @@ pub(crate) type MembershipsAsked = (UserId, Option<ConversationId>, usize);
 
 /// The memberships of each of the users `$1`, after the conversation in `$2`, as many as in `$3` at most.
 pub(crate) const MEMBERSHIPS: &str = "
-    SELECT a.place, p.id, p.kind, p.rev, p.last_seq, p.member_count, p.last_activity_at, p.member_rev
+    SELECT a.place, p.id, p.kind, p.rev, p.last_seq, p.member_count, p.last_activity_at, p.direct, p.member_rev
     FROM (SELECT $1::text[] AS users, $2::uuid[] AS after, $3::bigint[] AS most OFFSET 0) AS q
     CROSS JOIN LATERAL unnest(q.users, q.after, q.most) WITH ORDINALITY AS a (user_id, after, most, place)
     CROSS JOIN LATERAL (
-        SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, m.member_rev
+        SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, c.direct, m.member_rev
         FROM parlor.members m CROSS JOIN LATERAL (
             SELECT * FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
         WHERE m.user_id = a.user_id AND (a.after IS NULL OR c.id > a.after) ORDER BY c.id LIMIT a.most) AS p
@@ -37,10 +37,11 @@ pub(crate) async fn memberships(
     let after: Vec<_> = asked.iter().map(|(_, after, _)| after.map(|id| id.0)).collect();
     let most: Vec<i64> = asked.iter().map(|(.., most)| limit(*most)).collect();
     let query = conn.query(MEMBERSHIPS).bind(users).bind(after).bind(most);
-    answers(asked.len(), &query.fetch_all(conn.pg()).await?, membership)
+    let rows = query.fetch_all(conn.pg()).await?;
+    answers(asked.len(), &rows, |place, row| membership(row, &asked[place].0))
 }
 
-fn membership(row: &PgRow) -> Result<Membership, Fault> {
+fn membership(row: &PgRow, user: &UserId) -> Result<Membership, Fault> {
     Ok(Membership {
         conversation_id: ConversationId(row.try_get("id")?),
         kind: kind_of(row.try_get("kind")?)?,
@@ -49,6 +50,7 @@ fn membership(row: &PgRow) -> Result<Membership, Fault> {
         member_rev: count(row, "member_rev")?,
         member_count: member_count(row)?,
         last_activity_at: Timestamp::from_millis(row.try_get("last_activity_at")?),
+        peer: peer(row, user)?,
     })
 }
 
@@ -98,39 +100,6 @@ pub(crate) async fn heads(
     rows.iter()
         .map(|row| Ok((ConversationId(row.try_get(0)?), unsigned(row.try_get(1)?))))
         .collect()
-}
-
-/// What is asked for: the direct peers of a user, and how many at most.
-pub(crate) type PeersAsked = (UserId, usize);
-
-/// Whom each of the users `$1` has direct conversations (`$3`) with, as many as in `$2` at most.
-pub(crate) const DIRECT_PEERS: &str = "
-    SELECT a.place, peers.user_id
-    FROM (SELECT $1::text[] AS users, $2::bigint[] AS most OFFSET 0) AS q
-    CROSS JOIN LATERAL unnest(q.users, q.most) WITH ORDINALITY AS a (user_id, most, place)
-    CROSS JOIN LATERAL (
-        SELECT latest.user_id, latest.last_activity_at, latest.number FROM (
-            SELECT DISTINCT ON (p.user_id) p.user_id, c.last_activity_at, c.number
-            FROM parlor.members m
-            CROSS JOIN LATERAL (
-                SELECT * FROM parlor.conversations c WHERE c.number = m.conversation LIMIT 1) AS c
-            CROSS JOIN LATERAL (
-                SELECT p.user_id FROM parlor.members p
-                WHERE p.conversation = m.conversation AND p.user_id <> a.user_id AND c.kind = $3 LIMIT 1) AS p
-            WHERE m.user_id = a.user_id
-            ORDER BY p.user_id, c.last_activity_at DESC, c.number DESC) AS latest
-        ORDER BY latest.last_activity_at DESC, latest.number DESC LIMIT a.most) AS peers
-    ORDER BY a.place, peers.last_activity_at DESC, peers.number DESC";
-
-pub(crate) async fn direct_peers(
-    conn: &mut Conn<'_>,
-    asked: &[PeersAsked],
-) -> Result<Vec<Vec<UserId>>, Fault> {
-    let users: Vec<&str> = asked.iter().map(|(user, _)| user.as_str()).collect();
-    let most: Vec<i64> = asked.iter().map(|(_, most)| limit(*most)).collect();
-    let query = conn.query(DIRECT_PEERS).bind(users).bind(most).bind(DIRECT);
-    let rows = query.fetch_all(conn.pg()).await?;
-    answers(asked.len(), &rows, |row| user_id(row.try_get("user_id")?))
 }
 
 /// Those of the users `$2` who are in a conversation with `$1`: the first that is found is enough. The offset keeps the

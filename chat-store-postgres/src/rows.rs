@@ -3,8 +3,8 @@
 use parlor_core::{
     Invalid, Timestamp,
     model::{
-        Conversation, ConversationId, ConversationKind, Cursor, Member, MemberState, Metadata,
-        Role, UserId,
+        Conversation, ConversationId, ConversationKind, Cursor, Direct, Member, MemberState,
+        Metadata, Role, UserId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -141,6 +141,12 @@ pub(crate) fn conversation(row: &PgRow) -> Result<Conversation, Fault> {
     conversation.rev = count(row, "rev")?;
     conversation.changed_rev = count(row, "changed_rev")?;
     Ok(conversation)
+}
+
+/// The other of the two in a direct conversation, from a row with its column `direct`.
+pub(crate) fn peer(row: &PgRow, user: &UserId) -> Result<Option<UserId>, Fault> {
+    let direct: Option<Direct> = parsed(row, "direct")?;
+    Ok(direct.and_then(|direct| direct.other_than(user).cloned()))
 }
 
 pub(crate) fn member_count(row: &PgRow) -> Result<u32, Fault> {

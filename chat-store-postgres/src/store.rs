@@ -29,7 +29,7 @@ use crate::{
     gather::Gather,
     history,
     lists::{self, ListAsked},
-    memberships::{self, MembershipsAsked, PeersAsked},
+    memberships::{self, MembershipsAsked},
     private, revise, unread,
 };
 
@@ -45,7 +45,6 @@ pub struct PostgresStore {
 struct Gathers {
     memberships: Gather<MembershipsAsked, Vec<Membership>>,
     lists: Gather<ListAsked, Vec<ConversationSummary>>,
-    direct_peers: Gather<PeersAsked, Vec<UserId>>,
 }
 
 impl PostgresStore {
@@ -143,7 +142,6 @@ fn opened(database: Result<Database, Fault>) -> Result<PostgresStore, BackendErr
     let gathers = Gathers {
         memberships: Gather::new(|conn, asked| memberships::memberships(conn, asked).boxed()),
         lists: Gather::new(|conn, asked| lists::lists(conn, asked).boxed()),
-        direct_peers: Gather::new(|conn, asked| memberships::direct_peers(conn, asked).boxed()),
     };
     Ok(PostgresStore { database, gathers })
 }
@@ -301,11 +299,6 @@ impl ConversationStore for PostgresStore {
         let mut held = self.acquire(NAME).await?;
         let outcome = memberships::heads(&mut held.conn(), ids).await;
         held.answer(NAME, outcome)
-    }
-
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        let answer = self.gathers.direct_peers.ask(&self.database, (user.clone(), limit)).await;
-        answer.map_err(|fault| fault.during("direct_peers"))
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {

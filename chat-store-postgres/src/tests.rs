@@ -71,7 +71,6 @@ fn hot() -> Vec<(&'static str, &'static str, &'static str)> {
         ("memberships", memberships::MEMBERSHIPS, "members_by_user"),
         ("arrivals", memberships::ARRIVALS, "members_by_arrival"),
         ("heads", memberships::HEADS, "conversations_id_key"),
-        ("direct peers", memberships::DIRECT_PEERS, "members_by_user"),
         ("sharing", memberships::SHARING, "members_by_user"),
         ("unread counts", unread::COUNTS, "messages_pkey"),
         ("unread total", &unread::TOTAL, "members_by_user"),
@@ -115,10 +114,9 @@ fn of_a_user() -> Vec<(&'static str, &'static str, &'static str)> {
         (
             "list",
             &lists::LIST,
-            "ARRAY['ann'], ARRAY[1000], ARRAY[NULL]::boolean[], ARRAY[NULL]::bigint[], ARRAY[NULL]::bigint[], ARRAY[50]",
+            "ARRAY['ann'], ARRAY[1000], ARRAY[NULL]::boolean[], ARRAY[NULL]::bigint[], ARRAY[NULL]::bigint[], ARRAY[50], ARRAY[true]",
         ),
         ("memberships", memberships::MEMBERSHIPS, "ARRAY['ann'], ARRAY[NULL]::uuid[], ARRAY[1000]"),
-        ("direct peers", memberships::DIRECT_PEERS, "ARRAY['ann'], ARRAY[50], 1"),
         ("sharing", memberships::SHARING, "'ann', ARRAY['user1', 'user2', 'nobody']"),
         ("unread total", &unread::TOTAL, "'ann', 1000"),
     ]
@@ -142,10 +140,15 @@ async fn what_is_read_all_the_time_is_not_planned_each_time() {
         .await
         .unwrap();
     let page = &*format!("'{id}', 'ann', 9223372036854775807, 51");
-    let mut statements: Vec<(&str, &str, &str)> = of_a_user()[..3].to_vec();
+    let mut statements: Vec<(&str, &str, &str)> = of_a_user()[..2].to_vec();
     statements.extend([
         ("history backwards", &**history::BACKWARDS, page),
         ("history forwards", &**history::FORWARDS, page),
+        (
+            "last messages",
+            &lists::LAST,
+            "ARRAY[20, 40], ARRAY[0, 0], ARRAY[10, 10], ARRAY['ann', 'ann']",
+        ),
         ("changes, new", &**changes::NEW, "20, 5, 11, 4, 'ann', 51"),
         ("changes, revised", &**changes::REVISED, "20, 5, 5, 0, 'ann', 51"),
     ]);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     error::Fault,
     reactions,
-    rows::{self, DIRECT, count, hex, json, kind_of, limit, signed, unsigned, user_id},
+    rows::{self, count, hex, json, kind_of, limit, signed, unsigned, user_id},
     unread::{self, Asked},
 };
 
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const LIST: &str = "
     SELECT c.*, m.* FROM members m JOIN conversations c ON c.number = m.conversation
     WHERE m.user_id = ?1
-        AND (m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
+        AND (?6 OR m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
         AND (?2 IS NULL OR m.archived = ?2)
         AND (?3 IS NULL OR (c.last_activity_at, c.number) < (?3, ?4))
     ORDER BY c.last_activity_at DESC, c.number DESC LIMIT ?5";
@@ -48,6 +48,7 @@ pub(crate) async fn list(
         .bind(asked.after.map(|after| after.last_activity_at.as_millis()))
         .bind(asked.after.map(|after| signed(after.number)))
         .bind(limit(asked.limit))
+        .bind(asked.hidden)
         .fetch_all(&mut *conn)
         .await?;
     summaries(conn, &user, &rows, asked.unread_cap).await
@@ -140,7 +141,7 @@ pub(crate) async fn memberships(
     most: usize,
 ) -> Result<Vec<Membership>, Fault> {
     let rows = query(
-        "SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, m.member_rev
+        "SELECT c.id, c.kind, c.rev, c.last_seq, c.member_count, c.last_activity_at, c.direct, m.member_rev
          FROM members m JOIN conversations c ON c.number = m.conversation
          WHERE m.user_id = ?1 AND (?2 IS NULL OR c.id > ?2) ORDER BY c.id LIMIT ?3",
     )
@@ -159,6 +160,7 @@ pub(crate) async fn memberships(
                 member_rev: count(row, "member_rev")?,
                 member_count: row.try_get("member_count")?,
                 last_activity_at: Timestamp::from_millis(row.try_get("last_activity_at")?),
+                peer: rows::peer(row, &user)?,
             })
         })
         .collect()
@@ -212,30 +214,6 @@ pub(crate) async fn heads(
     rows.iter()
         .map(|row| Ok((ConversationId(row.try_get::<Uuid, _>(0)?), unsigned(row.try_get(1)?))))
         .collect()
-}
-
-pub(crate) async fn direct_peers(
-    conn: &mut SqliteConnection,
-    user: UserId,
-    most: usize,
-) -> Result<Vec<UserId>, Fault> {
-    let peers: Vec<String> = query_scalar(
-        "SELECT user_id FROM (
-            SELECT p.user_id, c.last_activity_at, c.number,
-                row_number() OVER (
-                    PARTITION BY p.user_id ORDER BY c.last_activity_at DESC, c.number DESC) AS place
-            FROM members m
-            JOIN conversations c ON c.number = m.conversation
-            JOIN members p ON p.conversation = m.conversation
-            WHERE m.user_id = ?1 AND c.kind = ?2 AND p.user_id <> ?1)
-         WHERE place = 1 ORDER BY last_activity_at DESC, number DESC LIMIT ?3",
-    )
-    .bind(user.as_str())
-    .bind(DIRECT)
-    .bind(limit(most))
-    .fetch_all(conn)
-    .await?;
-    peers.into_iter().map(user_id).collect()
 }
 
 /// Those of the users `?2` who are in a conversation with `?1`.

@@ -3,8 +3,8 @@
 use parlor_core::{
     Invalid, Timestamp,
     model::{
-        ClientId, Conversation, ConversationId, ConversationKind, Cursor, Member, MemberState,
-        Message, MessageId, Metadata, Role, UserId,
+        ClientId, Conversation, ConversationId, ConversationKind, Cursor, Direct, Member,
+        MemberState, Message, MessageId, Metadata, Role, UserId,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -135,6 +135,12 @@ pub(crate) fn conversation(row: &SqliteRow) -> Result<Conversation, Fault> {
     conversation.rev = count(row, "rev")?;
     conversation.changed_rev = count(row, "changed_rev")?;
     Ok(conversation)
+}
+
+/// The other of the two in a direct conversation, from a row with its column `direct`.
+pub(crate) fn peer(row: &SqliteRow, user: &UserId) -> Result<Option<UserId>, Fault> {
+    let direct: Option<Direct> = parsed(row.try_get("direct")?)?;
+    Ok(direct.and_then(|direct| direct.other_than(user).cloned()))
 }
 
 /// From a row with the columns of `members`.

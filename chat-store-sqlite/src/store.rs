@@ -235,13 +235,6 @@ impl ConversationStore for SqliteStore {
         self.medium.read("heads", |conn| lists::heads(conn, ids).boxed()).await
     }
 
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        let user = user.clone();
-        self.medium
-            .read("direct_peers", move |conn| lists::direct_peers(conn, user, limit).boxed())
-            .await
-    }
-
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {
         let (user, others) = (user.clone(), others.to_vec());
         self.medium.read("sharing", |conn| lists::sharing(conn, user, others).boxed()).await

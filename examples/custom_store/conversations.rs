@@ -88,15 +88,8 @@ impl ConversationStore for JournalStore {
         let tables = self.read("memberships").await?;
         let mine = tables.conversations_of(user, after).take(limit);
         let mine = mine.filter_map(|conversation| {
-            Some(Membership {
-                conversation_id: conversation.id,
-                kind: conversation.kind,
-                rev: conversation.rev,
-                last_seq: conversation.last_seq,
-                member_rev: tables.seat(conversation.id, user)?.state.member_rev,
-                member_count: conversation.member_count,
-                last_activity_at: conversation.last_activity_at,
-            })
+            let seat = tables.seat(conversation.id, user)?;
+            Some(Membership::of(user, conversation, seat.state.member_rev))
         });
         Ok(mine.collect())
     }
@@ -136,7 +129,7 @@ impl ConversationStore for JournalStore {
             .filter(|conversation| after.is_none_or(|after| place(conversation) < after))
             .filter(|conversation| {
                 tables.seat(conversation.id, user).is_some_and(|seat| {
-                    !seat.state.is_hidden(conversation.last_seq)
+                    (query.hidden || !seat.state.is_hidden(conversation.last_seq))
                         && query.archived.is_none_or(|archived| archived == seat.state.archived)
                 })
             })
@@ -201,21 +194,6 @@ impl ConversationStore for JournalStore {
         let tables = self.read("heads").await?;
         let known = ids.iter().filter_map(|id| tables.conversations.get(id));
         Ok(known.map(|conversation| (conversation.id, conversation.rev)).collect())
-    }
-
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        let tables = self.read("direct_peers").await?;
-        let mut latest = BTreeMap::new();
-        for conversation in tables.conversations_of(user, None) {
-            let peer = conversation.direct.as_ref().map(|direct| direct.peer_of(user));
-            if let Some(peer) = peer.filter(|peer| *peer != user) {
-                let known = latest.entry(peer).or_insert(place(conversation));
-                *known = place(conversation).max(*known);
-            }
-        }
-        let mut peers: Vec<_> = latest.into_iter().collect();
-        peers.sort_by_key(|(_, place)| Reverse(*place));
-        Ok(peers.into_iter().take(limit).map(|(peer, _)| peer.clone()).collect())
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {

@@ -45,6 +45,19 @@ async fn direct_peers_see_who_comes_and_goes_after_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_shown_is_not_told_again() {
+    let chat = chat().await;
+    chat.as_user(identity("ann")).open_direct(user("bob")).await.unwrap();
+    let mut watcher = Device::connect(&chat, identity("ann")).await;
+    watcher.until(|event| tells(event, "bob", "offline")).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let _bob = Device::connect(&chat, identity("bob")).await;
+    watcher
+        .none_before(|event| tells(event, "bob", "offline"), |event| tells(event, "bob", "online"))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_reload_is_not_seen() {
     let chat = chat().await;
     chat.as_user(identity("ann")).open_direct(user("bob")).await.unwrap();
@@ -191,6 +204,42 @@ async fn leases_that_were_lost_with_the_bus_are_taken_again_at_once() {
     hub.partition(number, true);
     hub.partition(number, false);
     becomes(PresenceStatus::Online).await;
+}
+
+/// Leases of which the test says how they are seen.
+#[derive(Debug, Clone)]
+struct Seen(Arc<parking_lot::Mutex<PresenceStatus>>);
+
+#[async_trait::async_trait]
+impl Presence for Seen {
+    async fn renew(&self, _: NodeId, _: Vec<Lease>) -> Result<(), BackendError> {
+        Ok(())
+    }
+    async fn release(&self, _: NodeId, _: Vec<UserId>) -> Result<(), BackendError> {
+        Ok(())
+    }
+    async fn get(&self, users: &[UserId]) -> Result<Vec<PresenceInfo>, BackendError> {
+        let status = *self.0.lock();
+        let info = |user_id| PresenceInfo { user_id, status, last_seen_at: None };
+        Ok(users.iter().cloned().map(info).collect())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_shown_something_old_is_told_the_news_that_others_had_already() {
+    let seen = Seen(Arc::new(parking_lot::Mutex::new(PresenceStatus::Busy)));
+    let chat = builder().presence(Arc::new(seen.clone())).build().await.unwrap();
+    chat.as_user(identity("ann")).open_direct(user("bob")).await.unwrap();
+    let mut phone = Device::connect(&chat, identity("ann")).await;
+    phone.until(|event| tells(event, "bob", "busy")).await;
+    *seen.0.lock() = PresenceStatus::Online;
+    phone.until(|event| tells(event, "bob", "online")).await;
+    // A replica that lags, for a moment.
+    *seen.0.lock() = PresenceStatus::Busy;
+    let mut laptop = Device::connect(&chat, identity("ann")).await;
+    *seen.0.lock() = PresenceStatus::Online;
+    laptop.until(|event| tells(event, "bob", "busy")).await;
+    laptop.until(|event| tells(event, "bob", "online")).await;
 }
 
 #[derive(Debug)]

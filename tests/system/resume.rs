@@ -247,3 +247,50 @@ async fn who_left_and_came_back_meanwhile_begins_anew() {
     }
     assert_eq!(told, ["conversation.removed", "conversation.added", "resumed"]);
 }
+
+/// Bob's new device reads its list, whose page holds so many entries, and before it goes on his other device archives a
+/// conversation in which ann, on another node, sends.
+async fn connects_while_things_change(page: usize) -> Device {
+    let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+    let node = || {
+        let node = parlor::Chat::builder(Arc::new(store.clone())).configure(unlimited);
+        // Of what was lost only the device itself can tell.
+        node.configure(move |config| {
+            config.limits.page_max = page;
+            config.sweep_interval = std::time::Duration::ZERO;
+        })
+        .build()
+    };
+    let (one, two) = (node().await.unwrap(), node().await.unwrap());
+    for other in ["cem", "dan"] {
+        group(&one, &[other, "bob"]).await;
+    }
+    let id = group(&one, &["ann", "bob"]).await;
+    let (read, go_on) = store.pause_after_list();
+    let connecting = tokio::spawn(async move { Device::connect(&one, identity("bob")).await });
+    read.await.unwrap();
+    two.as_user(identity("ann")).send(id, text("meanwhile")).await.unwrap();
+    let patch = SettingsPatch { archived: Some(true), ..SettingsPatch::default() };
+    let archive = Command::UpdateSettings(UpdateSettings { conversation_id: id, patch });
+    two.as_user(identity("bob")).dispatch(archive).await.unwrap();
+    go_on.send(()).unwrap();
+    let mut bob = connecting.await.unwrap();
+    assert_eq!(bob.follower.conversations.len(), 3);
+    bob.until_body(id, "meanwhile").await;
+    assert_eq!((bob.follower.copy(id).rev, bob.follower.holes), (2, 0));
+    bob
+}
+
+#[tokio::test]
+async fn a_new_device_misses_nothing_sent_after_its_list_was_read() {
+    connects_while_things_change(100).await;
+}
+
+#[tokio::test]
+async fn a_list_of_several_pages_is_brought_to_the_heads() {
+    let bob = connects_while_things_change(2).await;
+    let archived = |event: &serde_json::Value| {
+        event["type"] == "member.changed" && event["state"]["archived"] == true
+    };
+    assert!(bob.heard.iter().any(archived), "{:?}", bob.heard);
+}

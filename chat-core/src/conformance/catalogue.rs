@@ -119,13 +119,14 @@ pub(super) fn all() -> Vec<Case> {
             pages_neither_repeat_nor_leave_out,
             archived_ones_are_told_apart,
             hidden_ones_come_back_with_a_new_message,
+            hidden_ones_are_listed_for_who_asks,
             the_last_message_is_the_last_that_the_user_sees,
             unread_is_counted_in_the_list,
             only_members_have_a_summary,
             memberships_come_by_id_with_their_heads,
             arrivals_are_the_memberships_since_a_moment,
             heads_are_the_revs_of_known_ones,
-            direct_peers_come_latest_activity_first,
+            a_direct_membership_names_the_other,
             those_who_share_a_conversation_are_found,
         }
         private {

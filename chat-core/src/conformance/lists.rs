@@ -1,6 +1,6 @@
-//! `list`, `summary`, `memberships`, `arrivals`, `heads`, `direct_peers`, `sharing`.
+//! `list`, `summary`, `memberships`, `arrivals`, `heads`, `sharing`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Nodes,
@@ -122,6 +122,25 @@ pub(super) async fn hidden_ones_come_back_with_a_new_message(nodes: &Nodes) {
     assert!(!listed(store, &ann, None).await.contains(&empty.id), "also without a message");
 }
 
+pub(super) async fn hidden_ones_are_listed_for_who_asks(nodes: &Nodes) {
+    let ann = user("ann");
+    let rooms = groups(nodes, &ann, &[10, 20, 30]).await;
+    rooms[1].private(1, PrivateChange::Hide).await;
+    let store = nodes.other.as_ref();
+    for (archived, places) in [(None, &[2, 1, 0][..]), (Some(false), &[2, 1, 0]), (Some(true), &[])]
+    {
+        let query = ListQuery { archived, hidden: true, ..first_page(ALL) };
+        let seen = list(store, &ann, query).await;
+        let expected: Vec<_> = places.iter().map(|place: &usize| rooms[*place].id).collect();
+        let ids: Vec<_> = seen.iter().map(|entry| entry.conversation.id).collect();
+        assert_eq!(ids, expected, "archived: {archived:?}");
+        for entry in seen {
+            let alone = store.summary(entry.conversation.id, &ann, CAP).await;
+            assert_eq!(alone.expect("summary answers"), Some(entry), "as it is alone");
+        }
+    }
+}
+
 pub(super) async fn the_last_message_is_the_last_that_the_user_sees(nodes: &Nodes) {
     let room = Room::group(nodes, 2).await;
     let last = async |member: usize| {
@@ -173,7 +192,8 @@ pub(super) async fn only_members_have_a_summary(nodes: &Nodes) {
 pub(super) async fn memberships_come_by_id_with_their_heads(nodes: &Nodes) {
     let ann = user("ann");
     let rooms = groups(nodes, &ann, &[10, 20, 30, 40]).await;
-    let pair = NewConversation::direct(conversation_id(), &ann, &user("bob"), None, at(7));
+    let bob = user("bob");
+    let pair = NewConversation::direct(conversation_id(), &ann, &bob, None, at(7));
     let direct = nodes.one.create(pair).await.expect("create answers").conversation;
     rooms[0].private(1, PrivateChange::Hide).await;
     rooms[1].private(1, archive(true)).await;
@@ -194,6 +214,7 @@ pub(super) async fn memberships_come_by_id_with_their_heads(nodes: &Nodes) {
             member_rev: summary.me.member_rev,
             member_count: conversation.member_count,
             last_activity_at: conversation.last_activity_at,
+            peer: (id == direct.id).then(|| bob.clone()),
         });
     }
     let revs: Vec<_> = expected.iter().map(|it| (it.rev, it.last_seq, it.member_rev)).collect();
@@ -276,31 +297,29 @@ pub(super) async fn heads_are_the_revs_of_known_ones(nodes: &Nodes) {
     assert_eq!(nodes.one.heads(&[]).await.expect("heads answers"), []);
 }
 
-pub(super) async fn direct_peers_come_latest_activity_first(nodes: &Nodes) {
-    let ann = user("ann");
-    let peers = ["a", "b", "c"].map(user);
-    let direct = async |peer: &UserId, context: Option<&str>, moment| {
+pub(super) async fn a_direct_membership_names_the_other(nodes: &Nodes) {
+    let [ann, bob] = ["ann", "bob"].map(user);
+    let direct = async |peer: &UserId, context: Option<&str>| {
         let context = context.map(str::to_owned);
         let new = NewConversation::direct(conversation_id(), &ann, peer, context, at(0));
-        let id = nodes.one.create(new).await.expect("create answers").conversation.id;
-        let room = Room::known(&nodes.one, id, vec![ann.clone()]);
-        room.append(append(id, Some(&ann), NewMessage::text("x"), at(moment))).await;
+        nodes.one.create(new).await.expect("create answers").conversation.id
     };
-    direct(&peers[0], None, 10).await;
-    direct(&peers[1], None, 30).await;
-    direct(&peers[2], None, 20).await;
-    direct(&peers[0], Some("later"), 40).await;
-    direct(&peers[1], Some("earlier"), 5).await;
-    direct(&ann, None, 50).await;
-    groups(nodes, &ann, &[60]).await;
-    let [a, b, c] = peers;
-    let expected = [a, b, c];
-    for limit in 0..5 {
-        let seen = nodes.other.direct_peers(&ann, limit).await.expect("direct_peers answers");
-        assert_eq!(seen, expected[..limit.min(3)], "each once, never oneself, limit {limit}");
-    }
-    let back = nodes.other.direct_peers(&expected[2], ALL).await.expect("direct_peers answers");
-    assert_eq!(back, [ann]);
+    let ids = [
+        direct(&bob, None).await,
+        direct(&bob, Some("booking")).await,
+        direct(&ann, None).await,
+        Room::group_of(nodes, vec![ann.clone(), bob.clone()]).await.id,
+    ];
+    let peers = async |user: &UserId| {
+        let memberships = nodes.other.memberships(user, None, ALL).await;
+        let memberships = memberships.expect("memberships answers");
+        let peer = |membership: Membership| (membership.conversation_id, membership.peer);
+        memberships.into_iter().map(peer).collect::<BTreeMap<_, _>>()
+    };
+    let expected = ids.into_iter().zip([Some(bob.clone()), Some(bob.clone()), None, None]);
+    assert_eq!(peers(&ann).await, expected.collect(), "never oneself");
+    let expected = [ids[0], ids[1], ids[3]].into_iter().zip([Some(ann.clone()), Some(ann), None]);
+    assert_eq!(peers(&bob).await, expected.collect());
 }
 
 pub(super) async fn those_who_share_a_conversation_are_found(nodes: &Nodes) {

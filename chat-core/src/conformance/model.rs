@@ -59,12 +59,14 @@ struct Look {
     seq: u64,
     limit: usize,
     archived: Option<bool>,
+    hidden: bool,
 }
 
 impl Look {
     fn all(id: ConversationId, user: UserId) -> Self {
         let pages = [Page::Latest, Page::Before(u64::MAX), Page::After(0)];
-        Self { id, user, viewer: None, pages, since: 0, seq: 1, limit: ALL, archived: None }
+        let (archived, hidden) = (None, true);
+        Self { id, user, viewer: None, pages, since: 0, seq: 1, limit: ALL, archived, hidden }
     }
 
     fn draw(rng: &mut fastrand::Rng, id: ConversationId, user: UserId) -> Self {
@@ -75,6 +77,7 @@ impl Look {
             seq: rng.u64(..40),
             limit: rng.usize(1..6),
             archived: rng.bool().then(|| rng.bool()),
+            hidden: rng.bool(),
             ..Self::all(id, user)
         }
     }
@@ -101,7 +104,6 @@ struct Seen {
     private: Option<crate::store::PrivateDelta>,
     cursors: Vec<crate::model::Cursor>,
     total: crate::store::UnreadTotal,
-    peers: Vec<UserId>,
     heads: Vec<(ConversationId, u64)>,
 }
 
@@ -133,8 +135,8 @@ impl Seen {
         }
         let (mut lists, mut after) = (Vec::new(), None);
         loop {
-            let archived = look.archived;
-            let query = ListQuery { after, limit, archived, unread_cap: FEW };
+            let (archived, hidden) = (look.archived, look.hidden);
+            let query = ListQuery { after, limit, archived, hidden, unread_cap: FEW };
             let page = store.list(user, query).await.expect("list answers");
             let Some(last) = page.last().map(|entry| &entry.conversation) else { break };
             let last_activity_at = last.last_activity_at;
@@ -162,7 +164,6 @@ impl Seen {
             private: private.expect("private_changes answers"),
             cursors: store.cursors(id, limit).await.expect("cursors answers"),
             total: store.unread_total(user, FEW).await.expect("unread_total answers"),
-            peers: store.direct_peers(user, limit).await.expect("direct_peers answers"),
             heads: store.heads(&[id]).await.expect("heads answers"),
         }
     }

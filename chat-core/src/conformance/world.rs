@@ -338,5 +338,5 @@ impl Room {
 
 /// The first page of a user's list.
 pub(super) fn first_page(limit: usize) -> ListQuery {
-    ListQuery { after: None, limit, archived: None, unread_cap: CAP }
+    ListQuery { after: None, limit, archived: None, hidden: false, unread_cap: CAP }
 }

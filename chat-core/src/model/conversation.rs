@@ -48,6 +48,11 @@ impl Direct {
     pub fn peer_of(&self, user: &UserId) -> &UserId {
         if &self.users[0] == user { &self.users[1] } else { &self.users[0] }
     }
+
+    /// The other of the two; `None` in a conversation with oneself.
+    pub fn other_than(&self, user: &UserId) -> Option<&UserId> {
+        Some(self.peer_of(user)).filter(|peer| *peer != user)
+    }
 }
 
 /// A conversation as all its members see it.

@@ -161,6 +161,25 @@ pub struct Membership {
     pub member_count: u32,
     /// When it was last active.
     pub last_activity_at: Timestamp,
+    /// The other of the two in a direct conversation; `None` in one with oneself, and in a group.
+    pub peer: Option<UserId>,
+}
+
+impl Membership {
+    /// A user's membership of a conversation, with the rev of their private changes.
+    pub fn of(user: &UserId, conversation: &Conversation, member_rev: u64) -> Self {
+        let peer = conversation.direct.as_ref().and_then(|direct| direct.other_than(user));
+        Self {
+            conversation_id: conversation.id,
+            kind: conversation.kind,
+            rev: conversation.rev,
+            last_seq: conversation.last_seq,
+            member_rev,
+            member_count: conversation.member_count,
+            last_activity_at: conversation.last_activity_at,
+            peer: peer.cloned(),
+        }
+    }
 }
 
 /// Somebody who became a member.
@@ -220,6 +239,8 @@ pub struct ListQuery {
     pub limit: usize,
     /// Only archived ones, only others, or both.
     pub archived: Option<bool>,
+    /// Those too that the user has hidden.
+    pub hidden: bool,
     /// Count unread messages up to here.
     pub unread_cap: u32,
 }
@@ -356,8 +377,8 @@ pub trait ConversationStore: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arrival>, BackendError>;
 
-    /// A user's conversations, latest activity first (then larger number first), without the hidden ones,
-    /// each with the last message that the user can see and the unread count.
+    /// A user's conversations, latest activity first (then larger number first), without the hidden ones unless
+    /// they are asked for, each with the last message that the user can see and the unread count.
     async fn list(
         &self,
         user: &UserId,
@@ -400,9 +421,6 @@ pub trait ConversationStore: Debug + Send + Sync + 'static {
         &self,
         ids: &[ConversationId],
     ) -> Result<Vec<(ConversationId, u64)>, BackendError>;
-
-    /// The other users of a user's direct conversations, latest activity first, at most `limit`.
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError>;
 
     /// Those of `others` who share a conversation with `user`, in any order.
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError>;

@@ -268,7 +268,7 @@ async fn everything_reads(store: &PostgresStore, id: ConversationId) {
     assert_eq!(store.members(id, None, 10).await.unwrap().len(), 2);
     assert!(store.member(id, &ann).await.unwrap().is_some());
     assert!(store.message(MessageRef::Seq(id, 1), Some(&ann)).await.unwrap().is_some());
-    let list = ListQuery { after: None, limit: 10, archived: None, unread_cap: 10 };
+    let list = ListQuery { after: None, limit: 10, archived: None, hidden: false, unread_cap: 10 };
     assert_eq!(store.list(&ann, list).await.unwrap().len(), 1);
     assert!(store.summary(id, &ann, 10).await.unwrap().is_some());
     assert_eq!(store.memberships(&ann, None, 10).await.unwrap().len(), 1);

@@ -38,7 +38,6 @@ pub(super) async fn carry(store: &dyn Store, request: Request) -> Answer {
             write(store.private_changes(id, &user, since, limit, unread_cap).await)
         }
         Request::Heads(ids) => write(store.heads(&ids).await),
-        Request::DirectPeers(user, limit) => write(store.direct_peers(&user, limit).await),
         Request::Sharing(user, others) => write(store.sharing(&user, &others).await),
         Request::Epoch => write(store.epoch().await),
         Request::Ping => write(store.ping().await),

@@ -190,10 +190,6 @@ impl ConversationStore for RemoteStore {
         self.ask("heads", Request::Heads(ids.to_vec())).await
     }
 
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        self.ask("direct_peers", Request::DirectPeers(user.clone(), limit)).await
-    }
-
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {
         self.ask("sharing", Request::Sharing(user.clone(), others.to_vec())).await
     }

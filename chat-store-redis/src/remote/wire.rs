@@ -32,7 +32,6 @@ pub(super) enum Request {
     ChangePrivate(ConversationId, UserId, PrivateChange, u32),
     PrivateChanges(ConversationId, UserId, u64, usize, u32),
     Heads(Vec<ConversationId>),
-    DirectPeers(UserId, usize),
     Sharing(UserId, Vec<UserId>),
     Epoch,
     Ping,

@@ -4,6 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use parlor::{
     BackendError, BackendErrorKind, Timestamp,
     model::{
@@ -12,7 +13,7 @@ use parlor::{
     },
     store::*,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +40,23 @@ pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     health: Arc<watch::Sender<Health>>,
     locked: Arc<watch::Sender<Locked>>,
+    paused: Arc<Mutex<Option<Pause>>>,
 }
+
+/// Says that it has begun, and waits for its end.
+type Pause = (oneshot::Sender<()>, oneshot::Receiver<()>);
 
 impl FaultyStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
         let health = Arc::new(watch::Sender::new(Health::Well));
-        Self { inner, health, locked: Arc::default() }
+        Self { inner, health, locked: Arc::default(), paused: Arc::default() }
+    }
+
+    /// Keeps what the next list has read back until the end. Returns what tells of it, and what ends it.
+    pub(crate) fn pause_after_list(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((begin, begun), (end, ended)) = (oneshot::channel(), oneshot::channel());
+        *self.paused.lock() = Some((begin, ended));
+        (begun, end)
     }
 
     pub(crate) fn lock(&self, locked: Locked) {
@@ -136,7 +148,13 @@ impl ConversationStore for FaultyStore {
         user: &UserId,
         query: ListQuery,
     ) -> Result<Vec<ConversationSummary>, BackendError> {
-        self.well().await?.list(user, query).await
+        let page = self.well().await?.list(user, query).await;
+        let paused = self.paused.lock().take();
+        if let Some((begin, ended)) = paused {
+            let _ = begin.send(());
+            let _ = ended.await;
+        }
+        page
     }
 
     async fn summary(
@@ -183,10 +201,6 @@ impl ConversationStore for FaultyStore {
         ids: &[ConversationId],
     ) -> Result<Vec<(ConversationId, u64)>, BackendError> {
         self.well().await?.heads(ids).await
-    }
-
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        self.well().await?.direct_peers(user, limit).await
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {

@@ -87,16 +87,8 @@ impl ConversationStore for MemoryStore {
             .rooms_of(user)
             .filter(|room| after.is_none_or(|after| room.conversation.id > after));
         let memberships = later.take(limit).filter_map(|room| {
-            let conversation = &room.conversation;
-            Some(Membership {
-                conversation_id: conversation.id,
-                kind: conversation.kind,
-                rev: conversation.rev,
-                last_seq: conversation.last_seq,
-                member_rev: room.seats.get(user)?.state.member_rev,
-                member_count: conversation.member_count,
-                last_activity_at: conversation.last_activity_at,
-            })
+            let seat = room.seats.get(user)?;
+            Some(Membership::of(user, &room.conversation, seat.state.member_rev))
         });
         Ok(memberships.collect())
     }
@@ -141,7 +133,7 @@ impl ConversationStore for MemoryStore {
             .rooms_of(user)
             .filter(|room| {
                 room.seats.get(user).is_some_and(|seat| {
-                    !seat.state.is_hidden(room.conversation.last_seq)
+                    (query.hidden || !seat.state.is_hidden(room.conversation.last_seq))
                         && query.archived.is_none_or(|wanted| wanted == seat.state.archived)
                 })
             })
@@ -201,22 +193,6 @@ impl ConversationStore for MemoryStore {
         let data = self.medium.data.lock();
         let rooms = ids.iter().filter_map(|id| data.rooms.get(id));
         Ok(rooms.map(|room| (room.conversation.id, room.conversation.rev)).collect())
-    }
-
-    async fn direct_peers(&self, user: &UserId, limit: usize) -> Result<Vec<UserId>, BackendError> {
-        let data = self.medium.data.lock();
-        let mut latest: BTreeMap<&UserId, (Timestamp, u64)> = BTreeMap::new();
-        for room in data.rooms_of(user) {
-            if let Some(direct) = &room.conversation.direct {
-                let place = place(&room.conversation);
-                let known = latest.entry(direct.peer_of(user)).or_insert(place);
-                *known = place.max(*known);
-            }
-        }
-        latest.remove(user);
-        let mut peers: Vec<_> = latest.into_iter().collect();
-        peers.sort_by_key(|(_, place)| std::cmp::Reverse(*place));
-        Ok(peers.into_iter().take(limit).map(|(peer, _)| peer.clone()).collect())
     }
 
     async fn sharing(&self, user: &UserId, others: &[UserId]) -> Result<Vec<UserId>, BackendError> {

@@ -38,7 +38,7 @@ pub(in crate::engine) struct Connection {
 
 impl Connection {
     pub(in crate::engine) fn new(
-        identity: Identity,
+        identity: Arc<Identity>,
         codec: Option<Arc<dyn Codec>>,
         address: Option<IpAddr>,
         outbox: Outbox,
@@ -50,7 +50,7 @@ impl Connection {
             outbox,
             address,
             expires_at: AtomicI64::new(expiry(&identity)),
-            identity: RwLock::new(Arc::new(identity)),
+            identity: RwLock::new(identity),
             rooms: Mutex::new(Some(Vec::new())),
             status: Mutex::new(PresenceStatus::Online),
         }

@@ -415,7 +415,7 @@ mod tests {
         let bounds = Bounds { events: 256, bytes: 1 << 20 };
         let outbox = Outbox::new(bounds, Arc::new(Budget::new(1 << 30)));
         let identity = Identity::new(UserId::new(user).unwrap());
-        Arc::new(Connection::new(identity, None, None, outbox))
+        Arc::new(Connection::new(Arc::new(identity), None, None, outbox))
     }
 
     fn added(id: ConversationId, rev: u64, user: &UserId) -> Arc<Event> {

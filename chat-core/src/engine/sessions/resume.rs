@@ -1,19 +1,22 @@
 //! Catching up: subscribe, read the heads, replay, go live. Never a silent part of the truth.
 
+mod overview;
+
 use std::{collections::HashMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::overview::Overview;
 use crate::engine::{
-    PAGE, access, catchup, codec::Delivery, node::Node, outbox::CloseReason, people,
-    registry::Connection, topics,
+    PAGE, access, catchup, codec::Delivery, node::Node, outbox::CloseReason, registry::Connection,
+    topics,
 };
 use crate::{
     Error,
-    event::{Ephemeral, Event, Private, SessionEvent},
-    model::{ConversationId, Member},
-    store::{ChangesQuery, ListPosition, ListQuery, Membership},
+    event::{Event, Private, SessionEvent},
+    model::{ConversationId, ConversationSummary, Member},
+    store::{ChangesQuery, Membership},
 };
 
 /// Messages deleted for a user alone, of one conversation, that a resume tells one by one.
@@ -110,7 +113,7 @@ impl Replay<'_> {
         topics::join_user(node, &connection.user).await;
         self.sync_host_members().await?;
 
-        let memberships = self.memberships().await?;
+        let Overview { memberships, mut newest } = self.overview(&resume).await?;
         topics::join_large(node, &memberships).await;
         let may = self.may_receive(&memberships).await?;
         let (receiving, missed) = self.enter_rooms(&memberships, &may);
@@ -146,7 +149,7 @@ impl Replay<'_> {
                 self.tell(SessionEvent::ConversationRemoved { conversation_id: id }).await;
             }
         }
-        let mut behind = self.compare(&receiving, &known, &resume).await?;
+        let mut behind = self.compare(&receiving, &known, &resume, &mut newest).await?;
         behind.extend(missed.into_iter().map(|(id, since)| Behind { id, since }));
         for behind in behind {
             if !self.replay(behind).await? {
@@ -156,7 +159,7 @@ impl Replay<'_> {
         self.go_live().await?;
         let conversations = receiving.len() as u64;
         self.tell(SessionEvent::Resumed { epoch, conversations }).await;
-        watch_direct_peers(node, connection).await;
+        overview::watch_direct_peers(node, connection, &memberships).await;
         Ok(())
     }
 
@@ -184,23 +187,6 @@ impl Replay<'_> {
             }
         }
         Ok(())
-    }
-
-    async fn memberships(&self) -> Result<Vec<Membership>, Error> {
-        let _permit = self.node.resumes.acquire().await;
-        let mut all: Vec<Membership> = Vec::new();
-        loop {
-            let after = all.last().map(|membership| membership.conversation_id);
-            let page = self.node.store().memberships(&self.connection.user, after, PAGE);
-            let page = self.node.read("memberships", page).await?;
-            let full = page.len() == PAGE;
-            all.extend(page);
-            if !full {
-                break;
-            }
-        }
-        all.sort_by_key(|membership| std::cmp::Reverse(membership.last_activity_at));
-        Ok(all)
     }
 
     /// From which of these the policy lets the user receive.
@@ -249,6 +235,7 @@ impl Replay<'_> {
         receiving: &[Membership],
         known: &HashMap<ConversationId, Known>,
         resume: &Resume,
+        newest: &mut Option<Vec<ConversationSummary>>,
     ) -> Result<Vec<Behind>, Error> {
         let standing: HashMap<_, _> =
             receiving.iter().map(|membership| (membership.conversation_id, membership)).collect();
@@ -269,7 +256,7 @@ impl Replay<'_> {
             }
         }
         if resume.unknown != Unknown::Skip && standing.keys().any(|id| !known.contains_key(id)) {
-            self.tell_unknown(&standing, known).await?;
+            behind.extend(self.tell_unknown(&standing, known, newest).await?);
         }
         if resume.unknown == Unknown::Replay {
             let unknown = receiving.iter().filter(|m| !known.contains_key(&m.conversation_id));
@@ -305,53 +292,6 @@ impl Replay<'_> {
             if !self.send(Event::Private(private)).await {
                 break;
             }
-        }
-        Ok(())
-    }
-
-    async fn tell_unknown(
-        &mut self,
-        standing: &HashMap<ConversationId, &Membership>,
-        known: &HashMap<ConversationId, Known>,
-    ) -> Result<(), Error> {
-        let total = standing.keys().filter(|id| !known.contains_key(*id)).count();
-        let mut told = 0;
-        let mut after = None;
-        while told < total.min(self.node.config.unknown_limit) {
-            let query = ListQuery {
-                after,
-                limit: self.node.config.limits.page_max,
-                archived: None,
-                unread_cap: self.node.config.limits.unread_cap,
-            };
-            let list = {
-                let _permit = self.node.resumes.acquire().await;
-                let list = self.node.store().list(&self.connection.user, query);
-                self.node.read("list", list).await?
-            };
-            // The end of the list: what is left are conversations that the user has hidden.
-            let Some(last) = list.last() else { return Ok(()) };
-            after = Some(ListPosition::of(&last.conversation));
-            for summary in list {
-                let id = summary.conversation.id;
-                if known.contains_key(&id) || !standing.contains_key(&id) {
-                    continue;
-                }
-                if told == self.node.config.unknown_limit {
-                    break;
-                }
-                told += 1;
-                // The entry may be newer than the heads that were read.
-                self.through.insert(id, summary.conversation.rev);
-                let summary = Box::new(summary);
-                if !self.tell(SessionEvent::ConversationAdded { summary }).await {
-                    return Ok(());
-                }
-            }
-        }
-        let omitted = (total - told) as u64;
-        if omitted > 0 {
-            self.tell(SessionEvent::ListLimited { omitted }).await;
         }
         Ok(())
     }
@@ -465,20 +405,4 @@ impl Replay<'_> {
             }
         }
     }
-}
-
-/// The peers of direct conversations are watched without being asked for.
-async fn watch_direct_peers(node: &Arc<Node>, connection: &Arc<Connection>) {
-    let limit = node.config.limits.watches;
-    let peers = node.store().direct_peers(&connection.user, limit);
-    let Ok(peers) = node.read("direct_peers", peers).await else { return };
-    // With whom one has a conversation one shares it.
-    let Ok(peers) = people::allowed_to(node, &connection.identity(), peers).await else { return };
-    if peers.is_empty() {
-        return;
-    }
-    node.people.watch(connection, &peers);
-    people::join(node, &peers).await;
-    let users = people::look(node, &peers).await;
-    connection.deliver(&mut Delivery::new(Event::Ephemeral(Ephemeral::Presence { users })));
 }

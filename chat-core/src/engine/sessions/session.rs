@@ -196,9 +196,7 @@ impl Session {
             }
             *watches = all;
         }
-        node.people.watch(&self.connection, &visible);
-        people::join(node, &visible).await;
-        Ok(people::look(node, &visible).await)
+        Ok(people::watch(node, &self.connection, &visible).await)
     }
 
     /// Stops watching users.
@@ -322,7 +320,8 @@ pub(in crate::engine) async fn connect(
     if identity.is_expired(node.now()) {
         return Err(CloseReason::Expired);
     }
-    let who = Who { identity: Some(Arc::new(identity.clone())), connection: None };
+    let identity = Arc::new(identity);
+    let who = Who { identity: Some(Arc::clone(&identity)), connection: None };
     gate::take(node, &who, "connects", node.config.connects)
         .await
         .map_err(|_| CloseReason::RateLimited)?;

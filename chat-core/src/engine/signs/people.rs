@@ -106,6 +106,24 @@ impl People {
         }
     }
 
+    /// A watcher was shown this. Who has not been told anything else need not be told it again.
+    fn shown(&self, found: &[PresenceInfo]) {
+        let state = &mut *self.state.lock();
+        for info in found {
+            let Some(watched) = state.watched.get_mut(&info.user_id) else { continue };
+            match &watched.told {
+                None => watched.told = Some(info.clone()),
+                Some(told) if told.status == info.status => {}
+                // One of the two is old: all are told what is found next.
+                Some(_) => {
+                    watched.told = None;
+                    state.look.insert(info.user_id.clone());
+                    self.wake.notify_one();
+                }
+            }
+        }
+    }
+
     /// Takes a watcher away from these users; returns those whom nobody watches any more.
     pub(in crate::engine) fn unwatch<'a>(
         &self,
@@ -169,6 +187,19 @@ impl People {
             }
         });
     }
+}
+
+/// Lets a connection watch users, and returns how they are now.
+pub(in crate::engine) async fn watch(
+    node: &Node,
+    connection: &Arc<Connection>,
+    users: &[UserId],
+) -> Vec<PresenceInfo> {
+    node.people.watch(connection, users);
+    join(node, users).await;
+    let found = look(node, users).await;
+    node.people.shown(&found);
+    found
 }
 
 /// The presence of users as it is now; unknown when the lease store is down.

@@ -17,7 +17,7 @@ pub(in crate::engine) async fn run(
     let limits = &node.config.limits;
     let limit = limits.page_size(limit);
     let after = cursor.as_deref().map(str::parse).transpose()?;
-    let query = ListQuery { after, limit, archived, unread_cap: limits.unread_cap };
+    let query = ListQuery { after, limit, archived, hidden: false, unread_cap: limits.unread_cap };
     let conversations = node.read("list", node.store().list(user, query)).await?;
     let next = match conversations.last() {
         Some(last) if conversations.len() == limit => {
