@@ -53,13 +53,16 @@ impl Held {
         Self { pg, schema, has_ended: false }
     }
 
+    /// The connection at work. Until [`Held::ended`] says otherwise it is in the middle of that.
     pub(crate) fn conn(&mut self) -> Conn<'_> {
+        self.has_ended = false;
         Conn::new(&mut self.pg, &self.schema)
     }
 
-    /// Says how a statement came out: the connection serves others if the server has answered.
-    pub(crate) fn ended<T>(&mut self, outcome: &Result<T, Fault>) {
+    /// Says how a statement came out: the connection serves others if the server has answered. Returns whether it does.
+    pub(crate) fn ended<T>(&mut self, outcome: &Result<T, Fault>) -> bool {
         self.has_ended = outcome.as_ref().map_or_else(Fault::is_an_answer, |_| true);
+        self.has_ended
     }
 
     /// Gives the connection back with the answer to the operation.
