@@ -35,23 +35,24 @@ pub(crate) async fn run(
     let logins = Logins::new()?;
     let tokens = (0..load.count).map(|number| logins.token(&user(number)));
     let tokens = tokens.collect::<Result<Vec<String>>>()?;
+    let (mut connected, mut latencies) = (Vec::with_capacity(load.count), Histogram::default());
     println!("begin");
     let started = Instant::now();
-    let connected: Vec<_> = stream::iter(tokens.iter().enumerate())
+    let mut connecting = stream::iter(tokens.iter().enumerate())
         .map(|(number, token)| async move {
             let begun = Instant::now();
             let client = Client::connect(dialect, server, address_of(number)?, token).await?;
             Result::Ok((client, begun.elapsed()))
         })
-        .buffer_unordered(load.together)
-        .try_collect()
-        .await?;
+        .buffer_unordered(load.together);
+    while let Some((client, took)) = connecting.try_next().await? {
+        latencies.record(took);
+        connected.push(client);
+    }
     let seconds = started.elapsed().as_secs_f64();
     println!("end");
-    let mut latencies = Histogram::default();
     let mut idle = JoinSet::new();
-    for (client, took) in connected {
-        latencies.record(took);
+    for client in connected {
         idle.spawn(listen(client));
     }
     tell(&Outcome { count: load.count as u64, seconds, latencies, ..Outcome::default() })?;
