@@ -7,15 +7,15 @@ use parlor_core::{
     model::{Conversation, ConversationId, Direct, DirectKey, Member, MemberState, Role, UserId},
     store::{Created, NewConversation},
 };
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
     connection::Conn,
     error::Fault,
     rows::{
-        self, CONVERSATION, kind_code, limit, metadata_text, optional_text, role_code, signed,
-        unsigned,
+        self, CONVERSATION, Columns, kind_code, limit, metadata_text, optional_text, role_code,
+        signed, unsigned,
     },
 };
 
@@ -108,6 +108,10 @@ pub(crate) async fn add_members(
     Ok(())
 }
 
+fn of_row(row: &PgRow) -> Result<Conversation, Fault> {
+    rows::conversation(&mut Columns::from(row, 0))
+}
+
 /// The conversation with the id `$1`.
 pub(crate) static BY_ID: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {CONVERSATION} FROM parlor.conversations c WHERE c.id = $1"));
@@ -117,7 +121,7 @@ pub(crate) async fn by_id(
     id: ConversationId,
 ) -> Result<Option<Conversation>, Fault> {
     let row = conn.query(&BY_ID).bind(id.0).fetch_optional(conn.pg()).await?;
-    row.as_ref().map(rows::conversation).transpose()
+    row.as_ref().map(of_row).transpose()
 }
 
 static LOCKED: LazyLock<String> = LazyLock::new(|| BY_ID.clone() + " FOR NO KEY UPDATE");
@@ -129,7 +133,7 @@ pub(crate) async fn locked(
 ) -> Result<Option<Conversation>, Fault> {
     let query = conn.query(&LOCKED).bind(id.0);
     let row = query.fetch_optional(conn.pg()).await?;
-    row.as_ref().map(rows::conversation).transpose()
+    row.as_ref().map(of_row).transpose()
 }
 
 /// The direct conversation with the key `$1`.
@@ -142,7 +146,7 @@ pub(crate) async fn by_key(
     key: &DirectKey,
 ) -> Result<Option<Conversation>, Fault> {
     let row = conn.query(&BY_KEY).bind(key.as_str()).fetch_optional(conn.pg()).await?;
-    row.as_ref().map(rows::conversation).transpose()
+    row.as_ref().map(of_row).transpose()
 }
 
 pub(crate) async fn by_number(

@@ -11,7 +11,7 @@ use sqlx::Row;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, STATE, count, limit, signed},
+    rows::{self, Columns, STATE, count, limit, signed},
     unread::{self, Asked},
 };
 
@@ -70,7 +70,7 @@ pub(crate) async fn advance(
 pub(crate) static SEATS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "
-    SELECT c.id, c.last_seq, m.conversation, m.user_id, {STATE}
+    SELECT {STATE}, c.id, c.last_seq, m.conversation, m.user_id
     FROM unnest($1::uuid[], $2::text[]) AS a (id, user_id)
     JOIN parlor.conversations c ON c.id = a.id
     JOIN parlor.members m ON m.conversation = c.number AND m.user_id = a.user_id
@@ -94,8 +94,11 @@ async fn seats(
         let conversation = row.try_get("conversation")?;
         let user = rows::user_id(row.try_get("user_id")?)?;
         places.insert(ConversationId(row.try_get("id")?), conversation);
-        let seat =
-            Seat { last_seq: count(row, "last_seq")?, state: rows::state(row)?, moved: false };
+        let seat = Seat {
+            last_seq: count(row, "last_seq")?,
+            state: rows::state(&mut Columns::from(row, 0))?,
+            moved: false,
+        };
         seats.insert((conversation, user), seat);
     }
     Ok((places, seats))

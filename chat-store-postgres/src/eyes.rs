@@ -8,7 +8,7 @@ use sqlx::Row;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, CONVERSATION, signed},
+    rows::{self, CONVERSATION, Columns, signed},
 };
 
 /// A conversation as one viewer sees it.
@@ -51,7 +51,7 @@ impl Eyes {
         let query =
             conn.query(&SEEN).bind(conversation_id.0).bind(user.as_ref().map(UserId::as_str));
         let Some(row) = query.fetch_optional(conn.pg()).await? else { return Ok(None) };
-        let conversation = rows::conversation(&row)?;
+        let conversation = rows::conversation(&mut Columns::from(&row, 0))?;
         let cleared_seq = row.try_get::<Option<i64>, _>("cleared_seq")?.unwrap_or(0);
         let number = signed(conversation.number);
         Ok(Some((conversation, Self { conversation_id, conversation: number, user, cleared_seq })))

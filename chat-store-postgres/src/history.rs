@@ -13,7 +13,7 @@ use crate::{
     error::Fault,
     eyes::Eyes,
     messages::{self, messages, messages_and},
-    rows::{one_more, signed},
+    rows::{Columns, one_more, signed},
 };
 
 /// A page of the conversation `$1` for the viewer `$2`, who must be a member: with `NULL` everything is seen. A row
@@ -71,7 +71,9 @@ pub(crate) async fn page(
     if rows.is_empty() {
         return Ok(None);
     }
-    let found = rows.iter().filter_map(|row| messages::from_row_if_any(row, id).transpose());
+    let found = rows
+        .iter()
+        .filter_map(|row| messages::from_columns(&mut Columns::from(row, 0), id).transpose());
     let mut messages = found.collect::<Result<Vec<Message>, Fault>>()?;
     messages.sort_unstable_by_key(|message| message.seq);
     let has_more = messages.len() > asked.limit;

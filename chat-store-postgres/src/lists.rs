@@ -6,23 +6,34 @@ use parlor_core::{
     model::{ConversationId, ConversationSummary, UserId},
     store::{ListPosition, ListQuery},
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::postgres::PgRow;
 
 use crate::{
     connection::Conn,
     error::Fault,
-    gather::{answers, place},
-    messages::{self, messages_and},
-    rows::{self, CONVERSATION, STATE, limit, signed},
+    gather::answers,
+    messages::{self, messages},
+    rows::{self, CONVERSATION, Columns, STATE, limit, signed},
     unread::{AFTER, capped},
 };
 
-/// Entries of the users `a.viewer`, each with what is unread up to `a.cap`. Each conversation is looked up by its number, which
-/// the limit of one makes sure of: who is in many would else have all conversations of the store read and joined.
+/// Entries of the users `a.viewer`, each with what is unread up to `a.cap` and the last message. Each conversation is looked
+/// up by its number, which the limit of one makes sure of: who is in many would else have all conversations of the store
+/// read and joined.
 fn entries(asked: &str, which: &str) -> String {
+    let last = messages(
+        "page.viewer",
+        "FROM (
+            SELECT v.* FROM parlor.messages v
+            WHERE v.conversation = page.number AND v.seq > page.cleared_seq
+                AND NOT EXISTS (
+                    SELECT 1 FROM parlor.deletions d
+                    WHERE d.conversation = page.number AND d.user_id = page.viewer AND d.message = v.number)
+            ORDER BY v.seq DESC LIMIT 1) AS m",
+    );
     format!(
         "WITH page AS MATERIALIZED (
-            SELECT a.place, a.viewer, a.cap, p.*
+            SELECT p.*, a.place, a.viewer, a.cap
             FROM {asked}
             CROSS JOIN LATERAL (
                 SELECT {CONVERSATION}, {STATE}, {AFTER} AS after
@@ -38,8 +49,9 @@ fn entries(asked: &str, which: &str) -> String {
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
                         WHERE d.conversation = page.number AND d.user_id = page.viewer AND d.message = u.number)
-                LIMIT page.cap) AS found) END AS unread
-         FROM page ORDER BY page.place, page.last_activity_at DESC, page.number DESC"
+                LIMIT page.cap) AS found) END AS unread, last.*
+         FROM page LEFT JOIN LATERAL ({last}) AS last ON page.last_seq > page.cleared_seq
+         ORDER BY page.place, page.last_activity_at DESC, page.number DESC"
     )
 }
 
@@ -62,25 +74,6 @@ pub(crate) static SUMMARY: LazyLock<String> = LazyLock::new(|| {
     entries(
         "(SELECT $1::text, $2::bigint, 1::bigint) AS a (viewer, cap, place)",
         "m.conversation = (SELECT number FROM parlor.conversations WHERE id = $3)",
-    )
-});
-
-/// The last messages up to the seqs `$3` that the users `$4` see in the conversations `$1`, cleared up to `$2`.
-pub(crate) static LAST: LazyLock<String> = LazyLock::new(|| {
-    messages_and(
-        ", a.place",
-        "a.viewer",
-        "FROM (SELECT $1::bigint[] AS conversations, $2::bigint[] AS cleared, $3::bigint[] AS last,
-                $4::text[] AS viewers OFFSET 0) AS q
-         CROSS JOIN LATERAL unnest(q.conversations, q.cleared, q.last, q.viewers) WITH ORDINALITY
-            AS a (conversation, cleared, last, viewer, place)
-         CROSS JOIN LATERAL (
-            SELECT v.* FROM parlor.messages v
-            WHERE v.conversation = a.conversation AND v.seq > a.cleared AND v.seq <= a.last
-                AND NOT EXISTS (
-                    SELECT 1 FROM parlor.deletions d
-                    WHERE d.conversation = a.conversation AND d.user_id = a.viewer AND d.message = v.number)
-            ORDER BY v.seq DESC LIMIT 1) AS m",
     )
 });
 
@@ -107,13 +100,7 @@ pub(crate) async fn lists(
         .bind(queries().map(|asked| limit(asked.limit)).collect::<Vec<_>>())
         .bind(queries().map(|asked| asked.hidden).collect::<Vec<_>>());
     let rows = query.fetch_all(conn.pg()).await?;
-    let mut entries = answers(asked.len(), &rows, |_, row| entry(row))?;
-    let users = asked.iter().map(|(user, _)| user);
-    let shown = users
-        .zip(&mut entries)
-        .flat_map(|(user, list)| list.iter_mut().map(move |one| (user, one)));
-    last_messages(conn, shown.collect()).await?;
-    Ok(entries)
+    answers(asked.len(), &rows, |_, row| entry(row))
 }
 
 fn at(after: ListPosition) -> i64 {
@@ -127,42 +114,18 @@ pub(crate) async fn summary(
     unread_cap: u32,
 ) -> Result<Option<ConversationSummary>, Fault> {
     let query = conn.query(&SUMMARY).bind(user.as_str()).bind(i64::from(unread_cap)).bind(id.0);
-    let Some(row) = query.fetch_optional(conn.pg()).await? else { return Ok(None) };
-    let mut summary = entry(&row)?;
-    last_messages(conn, vec![(user, &mut summary)]).await?;
-    Ok(Some(summary))
+    let row = query.fetch_optional(conn.pg()).await?;
+    row.as_ref().map(entry).transpose()
 }
 
-/// An entry, its last message still to be read.
+/// From a row of [`entries`].
 fn entry(row: &PgRow) -> Result<ConversationSummary, Fault> {
-    let (conversation, mut me) = (rows::conversation(row)?, rows::state(row)?);
-    me.unread = capped(row.try_get("unread")?);
-    Ok(ConversationSummary::new(conversation, me, None))
-}
-
-/// Fills in the last messages: they are read for these entries alone, and none that is younger than they.
-async fn last_messages(
-    conn: &mut Conn<'_>,
-    mut entries: Vec<(&UserId, &mut ConversationSummary)>,
-) -> Result<(), Fault> {
-    // Where there is none, none is looked for.
-    entries.retain(|(_, entry)| entry.conversation.last_seq > entry.me.cleared_seq);
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let of = |number: fn(&ConversationSummary) -> u64| {
-        entries.iter().map(|(_, entry)| signed(number(entry))).collect::<Vec<i64>>()
-    };
-    let query = conn
-        .query(&LAST)
-        .bind(of(|entry| entry.conversation.number))
-        .bind(of(|entry| entry.me.cleared_seq))
-        .bind(of(|entry| entry.conversation.last_seq))
-        .bind(entries.iter().map(|(user, _)| user.as_str()).collect::<Vec<_>>());
-    for row in &query.fetch_all(conn.pg()).await? {
-        if let Some((_, entry)) = entries.get_mut(place(row)?) {
-            entry.last_message = Some(messages::from_row(row, entry.conversation.id)?);
-        }
-    }
-    Ok(())
+    let mut columns = Columns::from(row, 0);
+    let conversation = rows::conversation(&mut columns)?;
+    let mut me = rows::state(&mut columns)?;
+    // What the statement itself needs: after, place, viewer, cap.
+    columns.skip(4);
+    me.unread = capped(columns.get()?);
+    let message = messages::from_columns(&mut columns, conversation.id)?;
+    Ok(ConversationSummary::new(conversation, me, message))
 }

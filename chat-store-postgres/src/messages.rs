@@ -1,19 +1,15 @@
 //! What is selected of messages, and their rows.
 
-use parlor_core::{
-    Timestamp,
-    model::{ClientId, ConversationId, Message, MessageId, REACTION_USERS, UserId},
-};
-use serde::de::DeserializeOwned;
-use sqlx::{Row, postgres::PgRow, types::Json};
+use parlor_core::model::{ClientId, ConversationId, Message, MessageId, REACTION_USERS};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::{
     error::Fault,
-    rows::{invalid, unsigned},
+    rows::{Columns, invalid},
 };
 
-/// The columns of a message `m` in the order in which [`from_row`] reads them, before its reactions.
+/// The columns of a message `m` in the order in which [`from_columns`] reads them, before its reactions.
 const MESSAGE: &str = "m.seq, m.id, m.created_at, m.number, m.rev, m.changed_rev, m.sender_id, m.client_id, m.kind, \
     m.body, m.reply_to, m.mentions, m.attachments, m.metadata, m.edited_at, m.deleted_at, m.pinned_at";
 
@@ -39,29 +35,25 @@ pub(crate) fn messages_and(besides: &str, viewer: &str, from: &str) -> String {
     )
 }
 
-/// From a row of [`messages`]; `None` where there is no message in it.
-pub(crate) fn from_row_if_any(
-    row: &PgRow,
-    conversation_id: ConversationId,
-) -> Result<Option<Message>, Fault> {
-    match row.try_get::<Option<i64>, _>(0)? {
-        Some(_) => from_row(row, conversation_id).map(Some),
-        None => Ok(None),
-    }
-}
-
 /// From a row of [`messages`].
 pub(crate) fn from_row(row: &PgRow, conversation_id: ConversationId) -> Result<Message, Fault> {
-    let mut columns = Columns { row, next: 0 };
-    let seq = columns.number()?;
+    let message = from_columns(&mut Columns::from(row, 0), conversation_id)?;
+    message.ok_or_else(|| Fault::corrupt("a row without a message"))
+}
+
+/// From the columns of [`messages`]; `None` where there is no message in them.
+pub(crate) fn from_columns(
+    columns: &mut Columns<'_>,
+    conversation_id: ConversationId,
+) -> Result<Option<Message>, Fault> {
+    let Some(seq) = columns.optional_count()? else { return Ok(None) };
     let id = MessageId(columns.get()?);
-    let mut message = Message::blank(id, conversation_id, Timestamp::from_millis(columns.get()?));
+    let mut message = Message::blank(id, conversation_id, columns.time()?);
     message.seq = seq;
-    message.number = columns.number()?;
-    message.rev = columns.number()?;
-    message.changed_rev = columns.number()?;
-    message.sender_id =
-        columns.get::<Option<String>>()?.map(UserId::new).transpose().map_err(invalid)?;
+    message.number = columns.count()?;
+    message.rev = columns.count()?;
+    message.changed_rev = columns.count()?;
+    message.sender_id = columns.optional_user()?;
     message.client_id =
         columns.get::<Option<String>>()?.map(ClientId::new).transpose().map_err(invalid)?;
     message.kind = columns.get::<&str>()?.parse().map_err(invalid)?;
@@ -70,39 +62,9 @@ pub(crate) fn from_row(row: &PgRow, conversation_id: ConversationId) -> Result<M
     message.mentions = columns.json()?;
     message.attachments = columns.json()?;
     message.metadata = columns.json()?;
-    message.edited_at = columns.time()?;
-    message.deleted_at = columns.time()?;
-    message.pinned_at = columns.time()?;
+    message.edited_at = columns.optional_time()?;
+    message.deleted_at = columns.optional_time()?;
+    message.pinned_at = columns.optional_time()?;
     message.reactions = columns.json()?;
-    Ok(message)
-}
-
-/// Reads one column after the other: by its name each would be looked up anew in every row of a page.
-struct Columns<'r> {
-    row: &'r PgRow,
-    next: usize,
-}
-
-impl<'r> Columns<'r> {
-    fn get<T>(&mut self) -> Result<T, Fault>
-    where
-        T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-    {
-        let column = self.next;
-        self.next += 1;
-        Ok(self.row.try_get(column)?)
-    }
-
-    fn number(&mut self) -> Result<u64, Fault> {
-        Ok(unsigned(self.get()?))
-    }
-
-    fn time(&mut self) -> Result<Option<Timestamp>, Fault> {
-        Ok(self.get::<Option<i64>>()?.map(Timestamp::from_millis))
-    }
-
-    /// JSON that is NULL where there is nothing.
-    fn json<T: DeserializeOwned + Default + 'r>(&mut self) -> Result<T, Fault> {
-        Ok(self.get::<Option<Json<T>>>()?.map_or_else(T::default, |json| json.0))
-    }
+    Ok(Some(message))
 }

@@ -15,11 +15,11 @@ use crate::error::Fault;
 // Columns are always named: one that a later release adds must not change what a prepared statement of this
 // release returns, which PostgreSQL refuses, and nodes of both releases work side by side while they are replaced.
 
-/// The columns of a conversation `c`.
-pub(crate) const CONVERSATION: &str = "c.number, c.id, c.kind, c.direct, c.title, c.picture, c.metadata, \
-    c.created_by, c.created_at, c.last_activity_at, c.member_count, c.last_seq, c.rev, c.changed_rev";
+/// The columns of a conversation `c`, in the order in which [`conversation`] reads them.
+pub(crate) const CONVERSATION: &str = "c.number, c.id, c.kind, c.created_at, c.direct, c.title, c.picture, \
+    c.metadata, c.created_by, c.last_activity_at, c.member_count, c.last_seq, c.rev, c.changed_rev";
 
-/// The columns of a member's own state `m`.
+/// The columns of a member's own state `m`, in the order in which [`state`] reads them.
 pub(crate) const STATE: &str = "m.role, m.member_rev, m.delivered_seq, m.read_seq, m.unread_from, \
     m.cleared_seq, m.hidden_seq, m.archived, m.muted_until, m.private_receipts";
 
@@ -107,39 +107,82 @@ fn time(row: &PgRow, column: &str) -> Result<Timestamp, Fault> {
     Ok(Timestamp::from_millis(row.try_get(column)?))
 }
 
-fn optional_time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, Fault> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
-}
-
 pub(crate) fn count(row: &PgRow, column: &str) -> Result<u64, Fault> {
     Ok(unsigned(row.try_get(column)?))
-}
-
-fn optional_count(row: &PgRow, column: &str) -> Result<Option<u64>, Fault> {
-    Ok(row.try_get::<Option<i64>, _>(column)?.map(unsigned))
 }
 
 fn parsed<T: DeserializeOwned + Default>(row: &PgRow, column: &str) -> Result<T, Fault> {
     Ok(row.try_get::<Option<Json<T>>, _>(column)?.map_or_else(T::default, |json| json.0))
 }
 
-/// From a row with the columns [`CONVERSATION`].
-pub(crate) fn conversation(row: &PgRow) -> Result<Conversation, Fault> {
-    let kind = kind_of(row.try_get("kind")?)?;
-    let id = ConversationId(row.try_get("id")?);
-    let mut conversation =
-        Conversation::new(id, count(row, "number")?, kind, time(row, "created_at")?);
-    conversation.direct = parsed(row, "direct")?;
-    conversation.title = row.try_get("title")?;
-    conversation.picture = row.try_get("picture")?;
-    conversation.metadata = parsed(row, "metadata")?;
-    conversation.created_by =
-        row.try_get::<Option<String>, _>("created_by")?.map(user_id).transpose()?;
-    conversation.last_activity_at = time(row, "last_activity_at")?;
-    conversation.member_count = member_count(row)?;
-    conversation.last_seq = count(row, "last_seq")?;
-    conversation.rev = count(row, "rev")?;
-    conversation.changed_rev = count(row, "changed_rev")?;
+/// Reads the columns of a row one after the other: by its name each would be looked up anew, in every row of a page.
+pub(crate) struct Columns<'r> {
+    row: &'r PgRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    /// From this place on.
+    pub(crate) fn from(row: &'r PgRow, first: usize) -> Self {
+        Self { row, next: first }
+    }
+
+    pub(crate) fn skip(&mut self, columns: usize) {
+        self.next += columns;
+    }
+
+    pub(crate) fn get<T>(&mut self) -> Result<T, Fault>
+    where
+        T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let column = self.next;
+        self.next += 1;
+        Ok(self.row.try_get(column)?)
+    }
+
+    /// A seq, a rev, a number.
+    pub(crate) fn count(&mut self) -> Result<u64, Fault> {
+        Ok(unsigned(self.get()?))
+    }
+
+    pub(crate) fn optional_count(&mut self) -> Result<Option<u64>, Fault> {
+        Ok(self.get::<Option<i64>>()?.map(unsigned))
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp, Fault> {
+        Ok(Timestamp::from_millis(self.get()?))
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Result<Option<Timestamp>, Fault> {
+        Ok(self.get::<Option<i64>>()?.map(Timestamp::from_millis))
+    }
+
+    pub(crate) fn optional_user(&mut self) -> Result<Option<UserId>, Fault> {
+        self.get::<Option<String>>()?.map(user_id).transpose()
+    }
+
+    /// JSON that is NULL where there is nothing.
+    pub(crate) fn json<T: DeserializeOwned + Default + 'r>(&mut self) -> Result<T, Fault> {
+        Ok(self.get::<Option<Json<T>>>()?.map_or_else(T::default, |json| json.0))
+    }
+}
+
+/// From the columns [`CONVERSATION`].
+pub(crate) fn conversation(columns: &mut Columns<'_>) -> Result<Conversation, Fault> {
+    let number = columns.count()?;
+    let id = ConversationId(columns.get()?);
+    let kind = kind_of(columns.get()?)?;
+    let mut conversation = Conversation::new(id, number, kind, columns.time()?);
+    conversation.direct = columns.json()?;
+    conversation.title = columns.get()?;
+    conversation.picture = columns.get()?;
+    conversation.metadata = columns.json()?;
+    conversation.created_by = columns.optional_user()?;
+    conversation.last_activity_at = columns.time()?;
+    conversation.member_count = u32::try_from(columns.count()?).map_err(Fault::corrupt)?;
+    conversation.last_seq = columns.count()?;
+    conversation.rev = columns.count()?;
+    conversation.changed_rev = columns.count()?;
     Ok(conversation)
 }
 
@@ -162,18 +205,18 @@ pub(crate) fn member(row: &PgRow) -> Result<Member, Fault> {
     })
 }
 
-/// From a row with the columns [`STATE`]; what is unread is counted elsewhere.
-pub(crate) fn state(row: &PgRow) -> Result<MemberState, Fault> {
-    let mut state = MemberState::joining(role_of(row.try_get("role")?)?, 0);
-    state.member_rev = count(row, "member_rev")?;
-    state.delivered_seq = count(row, "delivered_seq")?;
-    state.read_seq = count(row, "read_seq")?;
-    state.unread_from = optional_count(row, "unread_from")?;
-    state.cleared_seq = count(row, "cleared_seq")?;
-    state.hidden_seq = optional_count(row, "hidden_seq")?;
-    state.archived = row.try_get("archived")?;
-    state.muted_until = optional_time(row, "muted_until")?;
-    state.private_receipts = row.try_get("private_receipts")?;
+/// From the columns [`STATE`]; what is unread is counted elsewhere.
+pub(crate) fn state(columns: &mut Columns<'_>) -> Result<MemberState, Fault> {
+    let mut state = MemberState::joining(role_of(columns.get()?)?, 0);
+    state.member_rev = columns.count()?;
+    state.delivered_seq = columns.count()?;
+    state.read_seq = columns.count()?;
+    state.unread_from = columns.optional_count()?;
+    state.cleared_seq = columns.count()?;
+    state.hidden_seq = columns.optional_count()?;
+    state.archived = columns.get()?;
+    state.muted_until = columns.optional_time()?;
+    state.private_receipts = columns.get()?;
     Ok(state)
 }
 

@@ -11,7 +11,7 @@ use sqlx::Row;
 use crate::{
     connection::Conn,
     error::Fault,
-    rows::{self, STATE, count, signed},
+    rows::{self, Columns, STATE, count, signed},
 };
 
 /// A member whose unread messages are to be counted.
@@ -86,7 +86,7 @@ pub(crate) struct Mine {
 /// The row of the member `$2` of the conversation `$1`.
 pub(crate) static MINE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT m.conversation, {STATE}, c.last_seq
+        "SELECT {STATE}, m.conversation, c.last_seq
          FROM parlor.conversations c JOIN parlor.members m ON m.conversation = c.number
          WHERE c.id = $1 AND m.user_id = $2"
     )
@@ -108,7 +108,7 @@ pub(crate) async fn mine(
     Ok(Some(Mine {
         conversation: row.try_get("conversation")?,
         last_seq: count(&row, "last_seq")?,
-        state: rows::state(&row)?,
+        state: rows::state(&mut Columns::from(&row, 0))?,
     }))
 }
 
