@@ -71,7 +71,9 @@ pub(crate) async fn changes(
             page.next = Some(ChangesPosition { head, new_after_seq: Some(last), ..position });
         }
     }
-    if page.next.is_none() {
+    // Every change took a rev: when each was a new message nothing else changed.
+    let all_new = asked.position.is_none() && page.messages.len() as u64 == head - since;
+    if page.next.is_none() && !all_new {
         // Also what was revised after the head: it may have been in reach before and moved on.
         let after = position.revised_after_rev.max(since);
         let space = asked.limit.saturating_sub(page.messages.len());
