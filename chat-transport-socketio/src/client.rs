@@ -3,14 +3,14 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 use parlor_core::{
-    Caller, Chat, Error, Invalid, Outgoing, Session,
+    Caller, Chat, Error, Events, Invalid, Outgoing, Session,
     command::{AtSeq, Command, Reply, Send, Typing},
     model::{ClientId, ConversationId, Identity, Message, NewMessage, UserId},
 };
@@ -51,7 +51,9 @@ pub struct Client {
     claimed: Mutex<HashMap<ConversationId, u64>>,
     /// Held by whoever tells the socket what happens: what was taken from the session and is not told yet.
     pub(crate) turn: tokio::sync::Mutex<Vec<Outgoing>>,
-    pub(crate) delivery: Delivery,
+    /// What waits to be told, once the socket listens.
+    pub(crate) events: OnceLock<Events>,
+    pub(crate) delivery: Arc<Delivery>,
     pub(crate) online: Mutex<Online>,
     sent: Mutex<VecDeque<ClientId>>,
     /// Counts the messages that were sent without a key of the client's own.
@@ -75,11 +77,11 @@ impl Client {
         session: Session,
         socket: SocketRef,
         link: Arc<Link>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let (identity, caller) = (session.identity(), session.caller());
         // What counts as delivered has to be noted as it is told.
         let queue = (!mount.contract.marks_delivered()).then(|| mount.writers.queue());
-        Self {
+        Arc::new_cyclic(|client| Self {
             mount,
             session,
             socket,
@@ -90,11 +92,12 @@ impl Client {
             left: Mutex::default(),
             claimed: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            delivery: Delivery::new(queue),
+            events: OnceLock::new(),
+            delivery: Delivery::new(client.clone(), queue),
             online: Mutex::default(),
             sent: Mutex::default(),
             sends: AtomicU64::new(0),
-        }
+        })
     }
 
     /// The socket's id, as `socket.id` of socket.io-client.

@@ -89,7 +89,7 @@ pub(crate) struct Seat {
 }
 
 /// A seat, or why there is none.
-type Reserved = Arc<Mutex<Option<Result<Seat, (Error, Arc<Link>)>>>>;
+type Reserved = Arc<Mutex<Option<Result<Box<Seat>, (Error, Arc<Link>)>>>>;
 
 /// Serves the contract's namespace.
 pub(crate) fn open_namespace(io: &SocketIo, mount: Arc<Mount>) {
@@ -141,7 +141,7 @@ async fn take_seat(
     handshake: &Handshake<'_>,
     socket: &SocketRef,
     link: Arc<Link>,
-) -> Result<Seat, Error> {
+) -> Result<Box<Seat>, Error> {
     let identity = mount.identify(handshake).await?;
     let codec: Arc<dyn Codec> = mount.codec.clone();
     let mut options = ConnectOptions::with_codec(codec);
@@ -160,7 +160,7 @@ async fn take_seat(
         drop(leave.lock().take());
         std::future::ready(())
     });
-    Ok(Seat { session, early, link, namespace, inbox, gone })
+    Ok(Box::new(Seat { session, early, link, namespace, inbox, gone }))
 }
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected

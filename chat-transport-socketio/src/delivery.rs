@@ -2,13 +2,13 @@
 //! task of each, while everything that was handed over to the protocol has been written; else by the socket's own task.
 
 use std::sync::{
-    Arc, OnceLock, Weak,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
 use bytes::BytesMut;
 use parlor_core::{
-    CloseReason, Events, Notifier, Outgoing,
+    CloseReason, Notifier, Outgoing,
     event::Event,
     model::ConversationId,
     transport::{Queue, Workspace, Writable},
@@ -27,27 +27,31 @@ use crate::{
 /// Bytes of events that a writer takes from the session at once.
 const WINDOW: usize = 16 * 1024;
 
-/// What a socket's task, its notifier and a writer know of it.
+/// What a socket's task, its notifier and a writer know of it. The notifier is told under locks of the engine, so it must
+/// not hold the client itself: its last holder ends the session, which takes the same locks.
 #[derive(Debug)]
 pub(crate) struct Delivery {
+    client: Weak<Client>,
     /// `None` where its own task has to see all events.
     queue: Option<Arc<Queue>>,
-    events: OnceLock<Events>,
     called: Notify,
     is_queued: AtomicBool,
+    /// The task has told all there was, and writers may tell what comes.
+    is_left: AtomicBool,
     /// Something was handed over to the protocol: all that the protocol had to say first went before it.
     has_begun: AtomicBool,
 }
 
 impl Delivery {
-    pub(crate) fn new(queue: Option<Arc<Queue>>) -> Self {
-        Self {
+    pub(crate) fn new(client: Weak<Client>, queue: Option<Arc<Queue>>) -> Arc<Self> {
+        Arc::new(Self {
+            client,
             queue,
-            events: OnceLock::new(),
             called: Notify::new(),
             is_queued: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Something is handed over to the protocol.
@@ -60,7 +64,22 @@ impl Delivery {
         self.called.notified().await;
     }
 
-    /// Takes what waits, for whoever holds the turn. The task is called again when there is more.
+    /// The task tells what comes, or nothing is told any more.
+    pub(crate) fn keep_from_writers(&self) {
+        self.is_left.store(false, Ordering::Release);
+    }
+}
+
+impl Client {
+    /// From here on the socket is told what happens.
+    pub(crate) fn listen(&self) {
+        let notifier = DeliveryNotifier(Arc::clone(&self.delivery));
+        let _ = self.events.set(self.session.events(Box::new(notifier)));
+        // What came before that saw nobody to be called.
+        self.delivery.call();
+    }
+
+    /// Takes what waits, for the task, which holds the turn. It is called again when there is more.
     pub(crate) fn take(
         &self,
         into: &mut Vec<Outgoing>,
@@ -68,19 +87,9 @@ impl Delivery {
     ) -> Result<(), CloseReason> {
         let Some(events) = self.events.get() else { return Ok(()) };
         if events.take(into, max_bytes)? && events.has_waiting() {
-            self.called.notify_one();
+            self.delivery.call();
         }
         Ok(())
-    }
-}
-
-impl Client {
-    /// From here on the socket is told what happens.
-    pub(crate) fn listen(self: &Arc<Self>) {
-        let notifier = ClientNotifier(Arc::downgrade(self));
-        let _ = self.delivery.events.set(self.session.events(Box::new(notifier)));
-        // What came before that saw nobody to be called.
-        self.call();
     }
 
     /// Whether an event is for this very socket.
@@ -91,13 +100,13 @@ impl Client {
         if part.sender_key.is_some_and(|key| self.sent(key)) {
             return false;
         }
-        let me = self.user_id().as_str();
+        let me = || self.user_id().as_str();
         if let Some((sender, only_them)) = part.sender
-            && (sender == me) != only_them
+            && (sender == me()) != only_them
         {
             return false;
         }
-        if part.only.as_ref().is_some_and(|only| !only.contains(&me)) {
+        if part.only.as_ref().is_some_and(|only| !only.contains(&me())) {
             return false;
         }
         let joined = || conversation.is_some_and(|id| self.has_joined(id));
@@ -109,21 +118,22 @@ impl Client {
         }
     }
 
-    /// Whether a writer may find the line free.
-    fn is_quiet(&self) -> bool {
-        self.delivery.has_begun.load(Ordering::Acquire)
+    /// The task has told all there was. What comes is for writers, if they can write at all: not while the session polls or
+    /// is about to change to a WebSocket.
+    pub(crate) fn leave_to_writers(&self) {
+        let can_be_written = self.delivery.queue.is_some()
+            && self.delivery.has_begun.load(Ordering::Acquire)
             && self.link.line.is_open()
-            && self.link.is_flushed()
-            && self.socket.connected()
-            && self.socket.transport_type() == TransportType::Websocket
+            && self.socket.transport_type() == TransportType::Websocket;
+        self.delivery.is_left.store(can_be_written, Ordering::Release);
     }
 
     /// Writes what waits. `None` where something is left to the socket's own task, else whether more waits.
     fn write_now(&self, Workspace { events: taken, bytes }: &mut Workspace) -> Option<bool> {
-        if !self.is_quiet() {
+        if !self.delivery.is_left.load(Ordering::Acquire) {
             return None;
         }
-        let events = self.delivery.events.get()?;
+        let events = self.events.get()?;
         let mut waiting = self.turn.try_lock().ok()?;
         if !waiting.is_empty() {
             return None;
@@ -158,20 +168,22 @@ impl Client {
     }
 }
 
-impl Writable for Client {
+impl Writable for Delivery {
     fn write(&self, workspace: &mut Workspace) -> bool {
-        self.write_now(workspace).unwrap_or_else(|| {
+        let Some(client) = self.client.upgrade() else { return false };
+        client.write_now(workspace).unwrap_or_else(|| {
+            self.keep_from_writers();
             self.call();
             false
         })
     }
 
     fn call(&self) {
-        self.delivery.called.notify_one();
+        self.called.notify_one();
     }
 
     fn is_queued(&self) -> &AtomicBool {
-        &self.delivery.is_queued
+        &self.is_queued
     }
 }
 
@@ -184,14 +196,14 @@ fn is_plain(Outgoing { event, frame, .. }: &Outgoing) -> bool {
 
 /// What is told when events come.
 #[derive(Debug)]
-struct ClientNotifier(Weak<Client>);
+struct DeliveryNotifier(Arc<Delivery>);
 
-impl Notifier for ClientNotifier {
+impl Notifier for DeliveryNotifier {
     fn notify(&self) {
-        let Some(client) = self.0.upgrade() else { return };
-        match &client.delivery.queue {
-            Some(queue) if client.is_quiet() => queue.push(client.clone()),
-            _ => client.call(),
+        let Self(delivery) = self;
+        match &delivery.queue {
+            Some(queue) if delivery.is_left.load(Ordering::Acquire) => queue.push(delivery.clone()),
+            _ => delivery.call(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{ConnectInfo, Query, Request, State},
+    extract::{ConnectInfo, OriginalUri, Query, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -30,6 +30,14 @@ const OPEN_BYTES: usize = 4096;
 const SEPARATOR: u8 = 0x1e;
 /// The packet of a client that goes.
 pub(crate) const CLOSE: &[u8] = b"1";
+/// Headers that open a WebSocket (RFC 6455, section 4.1).
+const OF_WEBSOCKET: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+];
 /// Packets of a request that are passed on at once.
 const PIECE: usize = 32;
 
@@ -67,6 +75,7 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     let answered = match (params.transport.as_deref(), parts.method == Method::GET) {
         (Some("websocket"), true) => upgrade(&shared, link, parts),
         (Some("polling"), true) => {
+            copy(&mut parts);
             Ok(poll(&shared, link, params.sid, Request::from_parts(parts, body)).await)
         }
         (Some("polling"), false) if params.sid.is_some() && parts.method == Method::POST => {
@@ -92,15 +101,15 @@ fn open(shared: &Shared, parts: &mut Parts) -> Result<Arc<Link>, Refused> {
     let place = shared.lobby.enter(address).ok_or(Refused::Unavailable)?;
     let link = Arc::new(Link::new(address, Some(place)));
     parts.extensions.insert(Arc::clone(&link));
-    copy(parts);
     Ok(link)
 }
 
 /// The protocol keeps the head of the request that opened a session for as long as it lasts. A copy, for what
-/// hyper gives holds on to the 16 KiB that the request was read into.
+/// hyper gives holds on to the 16 KiB that the request was read into. Without what opened the WebSocket: it says
+/// nothing about the client.
 fn copy(parts: &mut Parts) {
     let mut headers = HeaderMap::with_capacity(parts.headers.len());
-    for (name, value) in &parts.headers {
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !OF_WEBSOCKET.contains(name)) {
         let copies =
             (name.as_str().parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes()));
         // Both were valid before.
@@ -112,6 +121,11 @@ fn copy(parts: &mut Parts) {
     parts.headers = headers;
     if let Ok(uri) = parts.uri.to_string().parse() {
         parts.uri = uri;
+    }
+    if let Some(OriginalUri(uri)) = parts.extensions.get_mut()
+        && let Ok(copy) = uri.to_string().parse()
+    {
+        *uri = copy;
     }
 }
 
@@ -187,6 +201,7 @@ async fn remember(shared: &Shared, link: &Arc<Link>, response: Response) -> Resp
 fn upgrade(shared: &Arc<Shared>, link: Arc<Link>, mut parts: Parts) -> Result<Response, Refused> {
     let key = handshake_key(&parts.headers).ok_or(Refused::Upgrade)?;
     let on_upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refused::Upgrade)?;
+    copy(&mut parts);
     let response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(header::CONNECTION, "upgrade")
@@ -304,11 +319,15 @@ mod tests {
         headers
             .append("authorization", HeaderValue::from_maybe_shared(read.slice(18..28)).unwrap());
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        parts.extensions.insert(OriginalUri(parts.uri.clone()));
         let before = (parts.headers.clone(), parts.uri.clone());
+        parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         copy(&mut parts);
         assert_eq!((&parts.headers, &parts.uri), (&before.0, &before.1));
+        let OriginalUri(original) = parts.extensions.get().unwrap();
         let values = parts.headers.values().map(HeaderValue::as_bytes);
-        for kept in values.chain([parts.uri.query().unwrap().as_bytes()]) {
+        let uris = [&parts.uri, original].map(|uri| uri.query().unwrap().as_bytes());
+        for kept in values.chain(uris) {
             assert!(!within.contains(&kept.as_ptr()));
         }
     }

@@ -6,14 +6,14 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use parlor_core::transport::Place;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::line::Line;
 
@@ -49,8 +49,8 @@ pub(crate) struct Link {
     closed: AtomicBool,
     /// Of the task that reads the WebSocket.
     reader: AtomicWaker,
-    /// Counts changes that somebody may wait for.
-    pulse: watch::Sender<u64>,
+    /// Something changed that somebody may wait for.
+    changed: Notify,
 }
 
 /// Events and acknowledgements that were handed over to be written, and are not written yet.
@@ -83,7 +83,7 @@ impl Link {
             backlog: Mutex::default(),
             closed: AtomicBool::new(false),
             reader: AtomicWaker::new(),
-            pulse: watch::Sender::new(0),
+            changed: Notify::new(),
         }
     }
 
@@ -182,20 +182,18 @@ impl Link {
 
     /// Waits until `holds` does, looking again whenever something changed.
     pub(crate) async fn until(&self, holds: impl Fn(&Self) -> bool) {
-        let mut pulse = self.pulse.subscribe();
-        // Either this sees what changed, or `beat` sees this.
-        fence(Ordering::SeqCst);
-        while !holds(self) {
-            // The sender lives as long as `self` does.
-            let _ = pulse.changed().await;
+        loop {
+            // Made before the look, so it hears of what changes after that.
+            let changed = self.changed.notified();
+            if holds(self) {
+                return;
+            }
+            changed.await;
         }
     }
 
     fn beat(&self) {
-        fence(Ordering::SeqCst);
-        if self.pulse.receiver_count() > 0 {
-            self.pulse.send_modify(|pulse| *pulse = pulse.wrapping_add(1));
-        }
+        self.changed.notify_waiters();
     }
 }
 
