@@ -88,6 +88,14 @@ pub(crate) struct Seat {
     pub(crate) gone: oneshot::Receiver<()>,
 }
 
+impl Seat {
+    /// Taken apart where it is, it would keep its box as long as its parts live.
+    #[expect(clippy::boxed_local, reason = "it leaves its box")]
+    pub(crate) fn out_of_box(self: Box<Self>) -> Self {
+        *self
+    }
+}
+
 /// A seat, or why there is none.
 type Reserved = Arc<Mutex<Option<Result<Box<Seat>, (Error, Arc<Link>)>>>>;
 

@@ -108,8 +108,9 @@ fn open(shared: &Shared, parts: &mut Parts) -> Result<Arc<Link>, Refused> {
 /// hyper gives holds on to the 16 KiB that the request was read into. Without what opened the WebSocket: it says
 /// nothing about the client.
 fn copy(parts: &mut Parts) {
-    let mut headers = HeaderMap::with_capacity(parts.headers.len());
-    for (name, value) in parts.headers.iter().filter(|(name, _)| !OF_WEBSOCKET.contains(name)) {
+    let kept = || parts.headers.iter().filter(|(name, _)| !OF_WEBSOCKET.contains(name));
+    let mut headers = HeaderMap::with_capacity(kept().count());
+    for (name, value) in kept() {
         let copies =
             (name.as_str().parse::<HeaderName>(), HeaderValue::from_bytes(value.as_bytes()));
         // Both were valid before.

@@ -47,7 +47,7 @@ enum End {
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Box<Seat>) {
-    let Seat { session, early, link, namespace, inbox, gone } = *seat;
+    let Seat { session, early, link, namespace, inbox, gone } = seat.out_of_box();
     let client = Client::new(mount, session, socket, link);
     let mut conversation = Conversation {
         client: Arc::clone(&client),
