@@ -338,6 +338,10 @@ pub enum SessionEvent {
     ConversationRemoved {
         /// The conversation.
         conversation_id: ConversationId,
+        /// Up to this rev the device was told everything, where that is known. Not on the wire: for transports whose
+        /// clients keep no revs.
+        #[serde(skip)]
+        through_rev: Option<u64>,
     },
     /// The server's state is not the one that this device knew: drop everything and load anew.
     #[serde(rename = "resync")]
@@ -381,7 +385,7 @@ impl SessionEvent {
         match self {
             Self::Changes(changes) => Some(changes.conversation_id),
             Self::Limited { conversation_id, .. }
-            | Self::ConversationRemoved { conversation_id } => Some(*conversation_id),
+            | Self::ConversationRemoved { conversation_id, .. } => Some(*conversation_id),
             Self::ConversationAdded { summary } => Some(summary.conversation.id),
             Self::ListLimited { .. }
             | Self::Resync { .. }

@@ -244,6 +244,7 @@ fn session_event(example: &Value) -> SessionEvent {
         },
         "conversation.removed" => SessionEvent::ConversationRemoved {
             conversation_id: serde_json::from_value(field("conversation_id")).unwrap(),
+            through_rev: None,
         },
         "list_limited" => SessionEvent::ListLimited { omitted: number("omitted") },
         "resync" => SessionEvent::Resync { epoch: parse("epoch") },

@@ -1,7 +1,7 @@
 //! One connected client, as a contract sees it.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -29,6 +29,7 @@ use crate::{
     link::Link,
     numbers::Number,
     presence::Online,
+    repeats::Repeats,
 };
 
 /// Conversations that one socket may have joined.
@@ -47,8 +48,7 @@ pub struct Client {
     caller: Caller,
     joined: Mutex<HashSet<ConversationId>>,
     left: Mutex<HashSet<ConversationId>>,
-    /// Claimed through this seq: what comes of it as an event was told already.
-    claimed: Mutex<HashMap<ConversationId, u64>>,
+    pub(crate) repeats: Repeats,
     /// Held by whoever tells the socket what happens: what was taken from the session and is not told yet.
     pub(crate) turn: tokio::sync::Mutex<Vec<Outgoing>>,
     /// What waits to be told, once the socket listens.
@@ -90,7 +90,7 @@ impl Client {
             caller,
             joined: Mutex::default(),
             left: Mutex::default(),
-            claimed: Mutex::default(),
+            repeats: Repeats::default(),
             turn: tokio::sync::Mutex::default(),
             events: OnceLock::new(),
             delivery: Delivery::new(client.clone(), queue),
@@ -268,14 +268,9 @@ impl Client {
             return Err(mismatch());
         };
         if after_seq < through_seq {
-            self.claimed.lock().insert(conversation_id, through_seq);
+            self.repeats.expect(conversation_id, through_seq);
         }
         Ok((after_seq, through_seq))
-    }
-
-    /// Whether a message was claimed by this socket.
-    pub(crate) fn has_claimed(&self, conversation_id: ConversationId, seq: u64) -> bool {
-        self.claimed.lock().get(&conversation_id).is_some_and(|through| seq <= *through)
     }
 
     /// A conversation that the user may see, for writing about it. Whether they may has been checked by

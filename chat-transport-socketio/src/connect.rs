@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures::channel::mpsc;
 use parking_lot::Mutex;
 use parlor_core::{
-    Chat, CloseReason, Codec, ConnectOptions, Error, Outgoing, Resume, Session, Unknown,
+    Chat, CloseReason, Codec, ConnectOptions, Error, Outgoing, Resume, Session, Timestamp, Unknown,
     event::{Event, SessionEvent},
     model::Identity,
     transport::Writers,
@@ -81,6 +81,8 @@ pub(crate) struct Seat {
     pub(crate) session: Session,
     /// What happened since it receives.
     pub(crate) early: Vec<Outgoing>,
+    /// When that began: what is older the client loads itself.
+    pub(crate) since: Timestamp,
     pub(crate) link: Arc<Link>,
     pub(crate) namespace: Namespace,
     /// Bounded by the link. It takes no room while nothing waits.
@@ -158,6 +160,7 @@ async fn take_seat(
     mount.known.forget_profile(session.user_id());
     let live = tokio::time::timeout(mount.auth_deadline, go_live(&session)).await;
     let early = live.unwrap_or(Err(CloseReason::Unavailable)).map_err(refused)?;
+    let since = mount.chat.now();
     let namespace = link.enter_namespace();
 
     let (into, inbox) = mpsc::unbounded();
@@ -168,7 +171,7 @@ async fn take_seat(
         drop(leave.lock().take());
         std::future::ready(())
     });
-    Ok(Box::new(Seat { session, early, link, namespace, inbox, gone }))
+    Ok(Box::new(Seat { session, early, since, link, namespace, inbox, gone }))
 }
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected

@@ -160,6 +160,10 @@ impl Client {
     }
 
     fn append(&self, bytes: &mut BytesMut, Outgoing { event, frame, .. }: &Outgoing) {
+        if self.repeats.without(event).is_some() {
+            // The one message that it says.
+            return;
+        }
         for part in frame::parts(frame) {
             if self.is_told(&part, event.conversation_id()) {
                 bytes.extend_from_slice(part.packet);

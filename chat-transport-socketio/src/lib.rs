@@ -36,6 +36,7 @@ mod missed;
 pub mod names;
 pub mod numbers;
 mod presence;
+mod repeats;
 pub mod rest;
 mod socket;
 mod stream;

@@ -4,7 +4,7 @@ use parlor_core::{
     Error, Timestamp,
     command::{Command, History, Reply},
     event::{Changes, Event, SessionEvent},
-    model::{ConversationId, ConversationSummary, Message},
+    model::{Conversation, ConversationId, ConversationSummary, Message},
 };
 
 use crate::{client::Client, known::mismatch};
@@ -12,15 +12,40 @@ use crate::{client::Client, known::mismatch};
 /// Messages that are told after all; whoever missed more loads anew.
 const MISSED: usize = 1_000;
 
-/// The messages of a conversation that were sent since a moment, as the event that tells them; `None` when
-/// they are too many.
+/// From where on messages are missed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Since {
+    /// Those before it the client has loaded itself.
+    Moment(Timestamp),
+    /// What it was told ends with this rev.
+    Rev(u64),
+}
+
+impl Since {
+    /// Whether a conversation may have something that is missed.
+    pub(crate) fn is_before(self, conversation: &Conversation) -> bool {
+        match self {
+            Self::Moment(moment) => conversation.last_activity_at >= moment,
+            Self::Rev(rev) => conversation.rev > rev,
+        }
+    }
+
+    fn misses(self, message: &Message) -> bool {
+        match self {
+            Self::Moment(moment) => message.created_at >= moment,
+            Self::Rev(rev) => message.rev > rev,
+        }
+    }
+}
+
+/// The messages of a conversation that are missed, as the event that tells them; `None` when they are too many.
 ///
 /// # Errors
 /// As [`parlor_core::Caller::history`].
 pub(crate) async fn since(
     client: &Client,
     summary: &ConversationSummary,
-    since: Timestamp,
+    since: Since,
 ) -> Result<Option<Event>, Error> {
     let id = summary.conversation.id;
     let mut newest_first: Vec<Message> = Vec::new();
@@ -34,7 +59,7 @@ pub(crate) async fn since(
         };
         let has_more = page.has_more;
         let of_page = page.messages.len();
-        let missed = page.messages.into_iter().rev().take_while(|it| it.created_at >= since);
+        let missed = page.messages.into_iter().rev().take_while(|it| since.misses(it));
         let known = newest_first.len();
         newest_first.extend(missed);
         if newest_first.len() > MISSED {

@@ -22,13 +22,14 @@ use crate::{
     frame,
     incoming::Incoming,
     link::Link,
-    missed, presence,
-    undelivered::{Delivered, without_claimed},
+    missed::{self, Since},
+    presence,
+    undelivered::Delivered,
 };
 
 /// Bytes of events that are taken from the session at once.
 const BATCH: usize = 32 * 1024;
-/// Conversations of which it is remembered since when the user is not in them.
+/// Conversations that the user was removed from, of which it is remembered how far they were told.
 const REMOVED: usize = 10_000;
 /// So long what a client sent before it went is still carried out.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -47,11 +48,11 @@ enum End {
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Box<Seat>) {
-    let Seat { session, early, link, namespace, inbox, gone } = seat.out_of_box();
+    let Seat { session, early, since, link, namespace, inbox, gone } = seat.out_of_box();
     let client = Client::new(mount, session, socket, link);
     let mut conversation = Conversation {
         client: Arc::clone(&client),
-        since: client.chat().now(),
+        since,
         removed: HashMap::new(),
         asides: FuturesUnordered::new(),
         delivered: Delivered::default(),
@@ -79,8 +80,8 @@ struct Conversation {
     client: Arc<Client>,
     /// When the socket connected: what is older the client loads itself.
     since: Timestamp,
-    /// Since when the user is in these conversations no longer.
-    removed: HashMap<ConversationId, Timestamp>,
+    /// Up to which rev the client was told of conversations that the user is in no longer.
+    removed: HashMap<ConversationId, u64>,
     /// Looks at the presence of whom an event brought, and what they found to be told.
     asides: FuturesUnordered<BoxFuture<'static, Result<Option<Event>, Error>>>,
     delivered: Delivered,
@@ -182,13 +183,22 @@ impl Conversation {
         let Event::Session(SessionEvent::ConversationAdded { summary }) = &**event else {
             return Ok(());
         };
-        let since = self.removed.remove(&summary.conversation.id).unwrap_or(self.since);
-        if summary.conversation.last_activity_at < since {
+        let id = summary.conversation.id;
+        let since = match self.removed.remove(&id) {
+            Some(rev) => Since::Rev(rev),
+            None => Since::Moment(self.since),
+        };
+        if !since.is_before(&summary.conversation) {
             return Ok(());
         }
         // Before anything that follows, so that it stays in order.
         match Box::pin(missed::since(&self.client, summary, since)).await {
-            Ok(Some(missed)) => self.write(&Arc::new(missed), None).await,
+            Ok(Some(missed)) => {
+                self.write(&Arc::new(missed), None).await?;
+                // Some of it may still be on its way as an event.
+                self.client.repeats.expect(id, summary.conversation.last_seq);
+                Ok(())
+            }
             Err(Error::NotFound) => Ok(()),
             // Left out it would be lost; connected again the client loads it.
             Ok(None) => Err(Broken),
@@ -202,10 +212,7 @@ impl Conversation {
     /// Writes an event to the client: its frame, else what is looked up first.
     async fn write(&mut self, event: &Arc<Event>, frame: Option<&Bytes>) -> Result<(), Broken> {
         let marks_delivered = self.client.mount.contract.marks_delivered();
-        let left = match marks_delivered {
-            true => without_claimed(&self.client, event).map(Arc::new),
-            false => None,
-        };
+        let left = self.client.repeats.without(event).map(Arc::new);
         let (event, frame) = match &left {
             Some(left) => (left, None),
             None => (event, frame),
@@ -248,10 +255,12 @@ impl Conversation {
             Event::Session(SessionEvent::Limited { .. } | SessionEvent::Resync { .. }) => {
                 return Err(Broken);
             }
-            Event::Session(SessionEvent::ConversationRemoved { conversation_id }) => {
+            Event::Session(SessionEvent::ConversationRemoved { conversation_id, through_rev }) => {
                 self.client.removed_from(*conversation_id);
-                if self.removed.len() < REMOVED {
-                    self.removed.insert(*conversation_id, self.client.chat().now());
+                if let Some(rev) = through_rev
+                    && self.removed.len() < REMOVED
+                {
+                    self.removed.insert(*conversation_id, *rev);
                 }
             }
             _ => {}

@@ -4,12 +4,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parlor_core::{
     command::{AtSeq, Command},
-    event::{Change, ChangeBody, Changes, Event, SessionEvent},
-    model::{ConversationId, Message, UserId},
+    event::Event,
+    model::{ConversationId, UserId},
 };
 use tokio::time::timeout;
 
-use crate::{client::Client, link::Link, missed};
+use crate::{client::Client, link::Link, repeats::sent};
 
 /// Under a stream of events there may never be a moment at which all is written.
 const WRITTEN: Duration = Duration::from_secs(2);
@@ -47,34 +47,5 @@ impl Delivered {
                 }
             }
         });
-    }
-}
-
-/// The event without what the socket has claimed; `None` where nothing of it is left out.
-pub(crate) fn without_claimed(client: &Client, event: &Event) -> Option<Event> {
-    let claimed = |message: &Message| client.has_claimed(message.conversation_id, message.seq);
-    let messages = sent(event);
-    if !messages.iter().any(claimed) {
-        return None;
-    }
-    let left = match event {
-        Event::Session(SessionEvent::Changes(changes)) => {
-            let messages = messages.iter().filter(|message| !claimed(message)).cloned().collect();
-            let left = Changes { messages, ..Changes::clone(changes) };
-            Event::Session(SessionEvent::Changes(Box::new(left)))
-        }
-        // The one message that it says.
-        _ => missed::told(event.conversation_id()?, Vec::new()),
-    };
-    Some(left)
-}
-
-fn sent(event: &Event) -> &[Message] {
-    match event {
-        Event::Change(Change { body: ChangeBody::MessageSent { message }, .. }) => {
-            std::slice::from_ref(message)
-        }
-        Event::Session(SessionEvent::Changes(changes)) => &changes.messages,
-        _ => &[],
     }
 }

@@ -211,6 +211,8 @@ async fn contracts_that_share_a_namespace_and_routes_are_nested_under_paths_of_t
     let at = serve_router(app.clone()).await;
     let mut ann = Raw::connect_at(at, "/connections/socket.io", "ann").await;
     let mut bob = Raw::connect_at(at, "/tutor_bookings/socket.io", "bob").await;
+    // What is sent before that waits in it.
+    bob.event("connected").await;
     ann.emit("sendMessage", json!({ "conversationId": id, "content": "Hello!" })).await;
     let message = bob.event("new-message").await;
     assert_eq!(

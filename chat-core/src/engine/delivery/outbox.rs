@@ -476,7 +476,10 @@ mod tests {
     use crate::{Timestamp, event::SessionEvent};
 
     fn event(conversation_id: ConversationId, bytes: usize) -> Outgoing {
-        let event = Event::Session(SessionEvent::ConversationRemoved { conversation_id });
+        let event = Event::Session(SessionEvent::ConversationRemoved {
+            conversation_id,
+            through_rev: None,
+        });
         Outgoing { event: Arc::new(event), frame: vec![b'x'; bytes].into() }
     }
 

@@ -209,6 +209,7 @@ impl Rooms {
             let is_member = |user: &UserId| members.iter().any(|member| &member.user_id == user);
             let mut farewell = Delivery::new(Event::Session(SessionEvent::ConversationRemoved {
                 conversation_id: id,
+                through_rev: Some(room.delivered),
             }));
             for gone in room.remove(|connection| !is_member(&connection.user)) {
                 gone.outbox.note_removed(id, changes.through_rev);

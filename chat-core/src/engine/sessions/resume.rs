@@ -146,7 +146,11 @@ impl Replay<'_> {
             let id = membership.conversation_id;
             if known.get(&id).is_some_and(|known| known.member_rev > membership.member_rev) {
                 known.remove(&id);
-                self.tell(SessionEvent::ConversationRemoved { conversation_id: id }).await;
+                self.tell(SessionEvent::ConversationRemoved {
+                    conversation_id: id,
+                    through_rev: None,
+                })
+                .await;
             }
         }
         let mut behind = self.compare(&receiving, &known, &resume, &mut newest).await?;
@@ -240,7 +244,11 @@ impl Replay<'_> {
         let standing: HashMap<_, _> =
             receiving.iter().map(|membership| (membership.conversation_id, membership)).collect();
         for gone in known.keys().filter(|id| !standing.contains_key(*id)) {
-            self.tell(SessionEvent::ConversationRemoved { conversation_id: *gone }).await;
+            self.tell(SessionEvent::ConversationRemoved {
+                conversation_id: *gone,
+                through_rev: None,
+            })
+            .await;
         }
         let mut behind = Vec::new();
         for membership in receiving {
@@ -312,7 +320,8 @@ impl Replay<'_> {
             };
             let Some(page) = page else { return Ok(true) };
             if self.connection.outbox.was_removed(id, 0) {
-                let gone = SessionEvent::ConversationRemoved { conversation_id: id };
+                let gone =
+                    SessionEvent::ConversationRemoved { conversation_id: id, through_rev: None };
                 return Ok(self.tell(gone).await);
             }
             let removed = |members: &[Member]| {
@@ -321,7 +330,8 @@ impl Replay<'_> {
             if page.conversation.as_ref().is_some_and(|(_, members)| removed(members)) {
                 // Since the memberships were read, and the room was told before this device stood in it.
                 self.node.rooms.leave(id, self.connection);
-                let gone = SessionEvent::ConversationRemoved { conversation_id: id };
+                let gone =
+                    SessionEvent::ConversationRemoved { conversation_id: id, through_rev: None };
                 return Ok(self.tell(gone).await);
             }
             let through = page.through_rev;

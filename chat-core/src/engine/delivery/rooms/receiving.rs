@@ -31,6 +31,7 @@ impl Rooms {
         let Some(room) = shard.get_mut(&id) else { return };
         let mut farewell = Delivery::new(Event::Session(SessionEvent::ConversationRemoved {
             conversation_id: id,
+            through_rev: Some(room.delivered),
         }));
         let (stopped, rest): (Vec<_>, Vec<_>) =
             std::mem::take(&mut room.connections).into_iter().partition(|c| &c.user == user);
