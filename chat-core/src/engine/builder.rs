@@ -6,7 +6,9 @@ use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use super::{
-    Chat, Config, catchup,
+    Chat, Config,
+    budget::Budget,
+    catchup,
     committer::Committer,
     cursors::{self, CursorWriter},
     hooks::{self, Hooks},
@@ -14,7 +16,6 @@ use super::{
     lane,
     node::{Backends, Life, Node},
     outage::Outages,
-    outbox::Budget,
     people::{self, People},
     publisher::{self, Publisher},
     receipts::{self, Receipts},

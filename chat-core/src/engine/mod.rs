@@ -16,7 +16,7 @@ mod signs;
 // The parts know each other by their own names, whichever room they are in.
 use cluster::{publisher, relay, topics, wire};
 use commands::{committer, cursors, dispatch, gate, hooks, lane, verbs};
-use delivery::{arrivals, catchup, codec, fanout, outbox, registry, rooms};
+use delivery::{arrivals, budget, catchup, codec, fanout, outbox, registry, rooms};
 use sessions::{access, resume, session};
 use signs::{people, receipts, typing};
 

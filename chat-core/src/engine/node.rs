@@ -16,12 +16,12 @@ use uuid::Uuid;
 
 use super::{
     Config,
+    budget::Budget,
     committer::Committer,
     cursors::CursorWriter,
     hooks::Hooks,
     inflight::Inflight,
     outage::{Outage, Outages},
-    outbox::Budget,
     people::People,
     publisher::Publisher,
     receipts::Receipts,

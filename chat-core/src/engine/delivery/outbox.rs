@@ -9,14 +9,17 @@ use std::{
     fmt::Debug,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::engine::codec::Outgoing;
+use crate::engine::{
+    budget::{Bounds, Budget},
+    codec::Outgoing,
+};
 use crate::{
     event::{Ephemeral, Event},
     model::ConversationId,
@@ -40,32 +43,6 @@ pub enum CloseReason {
     RateLimited,
     /// A backend is down: connect again.
     Unavailable,
-}
-
-/// Bytes that may wait on the whole node.
-#[derive(Debug)]
-pub(in crate::engine) struct Budget {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl Budget {
-    pub(in crate::engine) fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.max {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
 }
 
 /// What a held-back connection missed because too much waited.
@@ -92,13 +69,6 @@ struct Queue {
     items: VecDeque<Outgoing>,
     bytes: usize,
     closed: Option<CloseReason>,
-}
-
-/// The bounds of one outbox.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::engine) struct Bounds {
-    pub(in crate::engine) events: usize,
-    pub(in crate::engine) bytes: usize,
 }
 
 /// Is told that events wait, or that the connection is to be closed.
@@ -486,7 +456,7 @@ mod tests {
     #[test]
     fn what_waits_aside_is_bounded_in_bytes_and_counts_against_the_budget() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let used = || budget.used.load(Ordering::Relaxed);
+        let used = || budget.used();
         let outbox = Outbox::new(Bounds { events: 256, bytes: 1000 }, Arc::clone(&budget));
         let [one, other] = [1, 2].map(|at| ConversationId::new(Timestamp::from_millis(at)));
         outbox.hold();

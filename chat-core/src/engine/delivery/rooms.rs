@@ -406,7 +406,8 @@ mod tests {
     use crate::{
         Timestamp,
         engine::{
-            outbox::{Bounds, Budget, Outbox},
+            budget::{Bounds, Budget},
+            outbox::Outbox,
             registry::Caps,
         },
         model::{Conversation, ConversationKind, Identity, Role},

@@ -330,7 +330,7 @@ pub(in crate::engine) async fn connect(
         _ => CloseReason::Ended,
     })?;
     node.backends.directory.remember(&identity);
-    let bounds = crate::engine::outbox::Bounds {
+    let bounds = crate::engine::budget::Bounds {
         events: node.config.outbox_events,
         bytes: node.config.outbox_bytes,
     };
