@@ -23,7 +23,7 @@ impl Default for PostgresConfig {
             connections: 10,
             acquire_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(5),
-            lanes: 2,
+            lanes: 1,
         }
     }
 }
@@ -76,7 +76,9 @@ impl PostgresConfig {
     }
 
     /// Batches of messages that the engine commits at once, each of its own conversations, at least 1. Each takes
-    /// a connection, and together no more than half of the pool's. Defaults to 2.
+    /// a connection, and together no more than half of the pool's. Defaults to 1: while it commits, the next batch
+    /// gathers, and the larger a batch is, the less a message of it costs. More are for a single node that is to store
+    /// more than one connection of the database can, tens of thousands a second, where the database has cores to spare.
     #[must_use]
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = lanes.max(1);

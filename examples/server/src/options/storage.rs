@@ -34,7 +34,7 @@ pub(crate) struct StorageOptions {
     )]
     pub(crate) database_connections: Option<u32>,
 
-    /// Commits of messages at once on Postgres; each takes a connection [default: 2]
+    /// Commits of messages at once on Postgres; each takes a connection [default: 1]
     #[arg(
         long,
         env = "PARLOR_DATABASE_LANES",
