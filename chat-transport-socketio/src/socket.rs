@@ -1,19 +1,16 @@
 //! One socket, one task: carries out its events in order, tells it what happens.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, channel::mpsc, future::BoxFuture, stream::FuturesUnordered};
+use futures::{StreamExt, channel::mpsc, future::BoxFuture, stream::FuturesUnordered};
 use parlor_core::{
     CloseReason, Error, Outgoing, Timestamp,
     event::{Event, SessionEvent},
     model::ConversationId,
 };
 use socketioxide::extract::{AckSender, SocketRef};
-use tokio::{
-    sync::oneshot,
-    time::{Sleep, sleep, timeout},
-};
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     client::{Broken, Client},
@@ -58,7 +55,6 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Box<Seat>) {
         delivered: Delivered::default(),
     };
     let end = conversation.run(early, inbox, gone).await;
-    client.delivery.keep_from_writers();
     drop((conversation, namespace));
     // What is said once is boxed, so that it does not widen the task of every socket.
     Box::pin(finish(&client, end)).await;
@@ -94,6 +90,26 @@ impl Conversation {
         mut inbox: mpsc::UnboundedReceiver<Received>,
         gone: oneshot::Receiver<()>,
     ) -> End {
+        let mut current = None;
+        let end = self.serve(early, &mut inbox, gone, &mut current).await;
+        self.client.delivery.keep_from_writers();
+        if matches!(end, End::Gone | End::Broken) {
+            // What came before it went is carried out, also when telling it something failed first;
+            // more cannot come.
+            inbox.close();
+            let rest = carry_out_the_rest(&self.client, current, inbox);
+            let _ = Box::pin(timeout(FAREWELL, rest)).await;
+        }
+        end
+    }
+
+    async fn serve(
+        &mut self,
+        early: Vec<Outgoing>,
+        inbox: &mut mpsc::UnboundedReceiver<Received>,
+        mut gone: oneshot::Receiver<()>,
+        current: &mut Option<BoxFuture<'static, ()>>,
+    ) -> End {
         let client = Arc::clone(&self.client);
         let greeting = client.mount.contract.connected(&client).await;
         if let Err(error) = greeting {
@@ -113,31 +129,18 @@ impl Conversation {
             let client = Arc::clone(&client);
             self.asides.push(Box::pin(async move { presence::watch_groups(&client).await }));
         }
-        let mut gone = gone.fuse();
-        let mut current: Option<BoxFuture<'static, ()>> = None;
-        let mut leaving = false;
         let mut called = false;
-        let mut farewell: Option<Pin<Box<Sleep>>> = None;
         loop {
             let has_room = client.link.has_room();
             tokio::select! {
-                _ = &mut gone, if !leaving => {
-                    // What came before it went is carried out; more cannot come.
-                    leaving = true;
-                    client.delivery.keep_from_writers();
-                    inbox.close();
-                    farewell = Some(Box::pin(sleep(FAREWELL)));
-                }
-                () = under_way(&mut current), if current.is_some() => current = None,
+                _ = &mut gone => return End::Gone,
+                () = under_way(current), if current.is_some() => *current = None,
                 received = inbox.next(), if current.is_none() => match received {
-                    Some(received) => {
-                        client.link.taken(received.json.len());
-                        current = Some(Box::pin(carry_out(Arc::clone(&client), received)));
-                    }
+                    Some(received) => *current = Some(begin(&client, received)),
                     None => return End::Gone,
                 },
                 () = client.delivery.called(), if !called => called = true,
-                mut waiting = client.turn.lock(), if called && has_room && !leaving => {
+                mut waiting = client.turn.lock(), if called && has_room => {
                     called = false;
                     let taken = client.take(&mut waiting, BATCH);
                     // What could not be told stays: nothing that follows is told either.
@@ -151,19 +154,16 @@ impl Conversation {
                         return End::Closed(reason);
                     }
                 }
-                Some(found) = self.asides.next(), if !self.asides.is_empty() && !leaving => {
-                    match found {
-                        Ok(Some(event)) => {
-                            if Box::pin(self.write(&Arc::new(event), None)).await.is_err() {
-                                return End::Broken;
-                            }
+                Some(found) = self.asides.next(), if !self.asides.is_empty() => match found {
+                    Ok(Some(event)) => {
+                        if Box::pin(self.write(&Arc::new(event), None)).await.is_err() {
+                            return End::Broken;
                         }
-                        Ok(None) => {}
-                        Err(error) => tracing::warn!(%error, "presence cannot be looked up"),
                     }
-                }
-                () = client.link.until(Link::has_room), if !has_room && !leaving => {}
-                () = under_way(&mut farewell), if leaving => return End::Gone,
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "presence cannot be looked up"),
+                },
+                () = client.link.until(Link::has_room), if !has_room => {}
             }
         }
     }
@@ -275,11 +275,31 @@ impl Conversation {
 }
 
 /// Waits for what is under way, if anything is.
-async fn under_way(future: &mut Option<impl Future<Output = ()> + Unpin>) {
-    match future {
-        Some(future) => future.await,
+async fn under_way(current: &mut Option<BoxFuture<'static, ()>>) {
+    match current {
+        Some(current) => current.await,
         None => std::future::pending().await,
     }
+}
+
+/// Ends what is under way, then carries out what waits.
+async fn carry_out_the_rest(
+    client: &Arc<Client>,
+    current: Option<BoxFuture<'static, ()>>,
+    mut inbox: mpsc::UnboundedReceiver<Received>,
+) {
+    if let Some(current) = current {
+        current.await;
+    }
+    while let Some(received) = inbox.next().await {
+        begin(client, received).await;
+    }
+}
+
+/// Begins to carry out what was received: it waits no longer.
+fn begin(client: &Arc<Client>, received: Received) -> BoxFuture<'static, ()> {
+    client.link.taken(received.json.len());
+    Box::pin(carry_out(Arc::clone(client), received))
 }
 
 /// Carries out one event of the client and answers it.

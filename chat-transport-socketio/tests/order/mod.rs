@@ -1,5 +1,6 @@
 //! What a socket is told of conversations that it did not know, or was kept from: everything, once, in order.
 
+mod leaving;
 mod slow;
 
 use std::sync::{
