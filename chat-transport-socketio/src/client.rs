@@ -22,7 +22,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use tokio::time::timeout;
 
 use crate::{
-    connect::Mount,
+    connect::{Departure, Mount},
     delivery::Delivery,
     emit::Emit,
     known::{Place, mismatch},
@@ -44,6 +44,7 @@ pub struct Client {
     pub(crate) session: Session,
     pub(crate) socket: SocketRef,
     pub(crate) link: Arc<Link>,
+    pub(crate) departure: Arc<Departure>,
     identity: Arc<Identity>,
     caller: Caller,
     joined: Mutex<HashSet<ConversationId>>,
@@ -77,6 +78,7 @@ impl Client {
         session: Session,
         socket: SocketRef,
         link: Arc<Link>,
+        departure: Arc<Departure>,
     ) -> Arc<Self> {
         let (identity, caller) = (session.identity(), session.caller());
         // What counts as delivered has to be noted as it is told.
@@ -86,6 +88,7 @@ impl Client {
             session,
             socket,
             link,
+            departure,
             identity,
             caller,
             joined: Mutex::default(),
@@ -240,7 +243,7 @@ impl Client {
 
     /// Whether the connection has ended. What is said then is lost.
     pub fn is_closed(&self) -> bool {
-        self.link.is_closed() || !self.socket.connected()
+        self.link.is_closed() || self.departure.has_left()
     }
 
     /// Holds back what happens, until the guard is dropped. Nothing is lost meanwhile; a client that is

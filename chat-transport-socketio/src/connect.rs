@@ -1,6 +1,12 @@
 //! How a client comes in: who it is, before it is connected, with nothing lost that it says at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::channel::mpsc;
 use parking_lot::Mutex;
@@ -19,7 +25,7 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 use socketioxide_core::Value as Packet;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tracing::Instrument;
 
 use crate::{
@@ -87,7 +93,33 @@ pub(crate) struct Seat {
     pub(crate) namespace: Namespace,
     /// Bounded by the link. It takes no room while nothing waits.
     pub(crate) inbox: mpsc::UnboundedReceiver<Received>,
-    pub(crate) gone: oneshot::Receiver<()>,
+    pub(crate) departure: Arc<Departure>,
+}
+
+/// Whether the client has left the namespace, or has gone altogether. `SocketRef::connected` does not know of whom
+/// leaves as soon as they are told that they are connected.
+#[derive(Debug, Default)]
+pub(crate) struct Departure {
+    has_left: AtomicBool,
+    noted: Notify,
+}
+
+impl Departure {
+    fn note(&self) {
+        self.has_left.store(true, Ordering::Release);
+        self.noted.notify_one();
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+
+    /// Waits until the client has left, for the socket's task. Cancel safe.
+    pub(crate) async fn left(&self) {
+        while !self.has_left() {
+            self.noted.notified().await;
+        }
+    }
 }
 
 impl Seat {
@@ -165,13 +197,13 @@ async fn take_seat(
 
     let (into, inbox) = mpsc::unbounded();
     socket.on_fallback(Receiver { into, link: Arc::clone(&link) });
-    let (leave, gone) = oneshot::channel::<()>();
-    let leave = Arc::new(Mutex::new(Some(leave)));
+    let departure = Arc::new(Departure::default());
+    let departing = Arc::clone(&departure);
     socket.on_disconnect(move |_: DisconnectReason| {
-        drop(leave.lock().take());
+        departing.note();
         std::future::ready(())
     });
-    Ok(Box::new(Seat { session, early, since, link, namespace, inbox, gone }))
+    Ok(Box::new(Seat { session, early, since, link, namespace, inbox, departure }))
 }
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected

@@ -10,7 +10,7 @@ use parlor_core::{
     model::ConversationId,
 };
 use socketioxide::extract::{AckSender, SocketRef};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
     client::{Broken, Client},
@@ -45,8 +45,8 @@ enum End {
 
 /// Runs a socket to its end.
 pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Box<Seat>) {
-    let Seat { session, early, since, link, namespace, inbox, gone } = seat.out_of_box();
-    let client = Client::new(mount, session, socket, link);
+    let Seat { session, early, since, link, namespace, inbox, departure } = seat.out_of_box();
+    let client = Client::new(mount, session, socket, link, departure);
     let mut conversation = Conversation {
         client: Arc::clone(&client),
         since,
@@ -54,7 +54,7 @@ pub(crate) async fn run(mount: Arc<Mount>, socket: SocketRef, seat: Box<Seat>) {
         asides: FuturesUnordered::new(),
         delivered: Delivered::default(),
     };
-    let end = conversation.run(early, inbox, gone).await;
+    let end = conversation.run(early, inbox).await;
     drop((conversation, namespace));
     // What is said once is boxed, so that it does not widen the task of every socket.
     Box::pin(finish(&client, end)).await;
@@ -88,10 +88,9 @@ impl Conversation {
         &mut self,
         early: Vec<Outgoing>,
         mut inbox: mpsc::UnboundedReceiver<Received>,
-        gone: oneshot::Receiver<()>,
     ) -> End {
         let mut current = None;
-        let end = self.serve(early, &mut inbox, gone, &mut current).await;
+        let end = self.serve(early, &mut inbox, &mut current).await;
         self.client.delivery.keep_from_writers();
         if matches!(end, End::Gone | End::Broken) {
             // What came before it went is carried out, also when telling it something failed first;
@@ -107,7 +106,6 @@ impl Conversation {
         &mut self,
         early: Vec<Outgoing>,
         inbox: &mut mpsc::UnboundedReceiver<Received>,
-        mut gone: oneshot::Receiver<()>,
         current: &mut Option<BoxFuture<'static, ()>>,
     ) -> End {
         let client = Arc::clone(&self.client);
@@ -133,7 +131,7 @@ impl Conversation {
         loop {
             let has_room = client.link.has_room();
             tokio::select! {
-                _ = &mut gone => return End::Gone,
+                () = client.departure.left() => return End::Gone,
                 () = under_way(current), if current.is_some() => *current = None,
                 received = inbox.next(), if current.is_none() => match received {
                     Some(received) => *current = Some(begin(&client, received)),
