@@ -79,6 +79,25 @@ async fn who_one_is_may_come_in_the_first_frame() {
 }
 
 #[tokio::test]
+async fn what_follows_the_first_frame_need_not_wait_for_the_welcome() {
+    let address = start(Transport::new(chat().await)).await;
+    let first = async |token: &str| {
+        let authenticate = json!({"type": "authenticate", "id": 1, "token": token}).to_string();
+        let resume = json!({"type": "resume", "id": 2, "known": []}).to_string();
+        let mut client = Client::anonymous(address).await;
+        let frames = [authenticate, resume].map(|text| frame(0x81, text.as_bytes()));
+        client.raw(&frames.concat()).await;
+        client
+    };
+    let mut ann = first("ann").await;
+    assert_eq!(ann.json().await["type"], "welcome");
+    ann.until("resumed").await;
+    let mut nobody = first("nobody").await;
+    assert_eq!(nobody.json().await["error"]["code"], "unauthenticated");
+    assert_eq!(nobody.closed().await, 4001);
+}
+
+#[tokio::test]
 async fn who_does_not_say_who_it_is_is_turned_away() {
     let transport = Transport::new(chat().await).auth_deadline(Duration::from_millis(300));
     let address = start(transport).await;

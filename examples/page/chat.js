@@ -34,7 +34,7 @@ export class Chat {
     this.#connection = new Connection({
       url,
       token: () => this.#session.token,
-      onWelcome: (frame) => this.#resume(frame),
+      onOpen: () => this.#resume(),
       onFrame: (frame) => this.#frame(frame),
       onStatus,
     });

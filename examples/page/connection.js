@@ -48,11 +48,12 @@ export class Connection {
   #options;
 
   /**
-   * `token()` gives the credentials, `onWelcome(frame)` is the time to resume, `onFrame(frame)` gets every
-   * event, `onStatus({state, …})` hears `connecting`, `connected`, `waiting`, `login`, `stopped`.
+   * `token()` gives the credentials, `onOpen()` is the time to resume: right behind the credentials, which saves a
+   * round trip. `onFrame(frame)` gets every event, `onStatus({state, …})` hears `connecting`, `connected`, `waiting`, `login`, `stopped`.
    */
   constructor(options) {
     this.#options = { WebSocket: globalThis.WebSocket, ...options };
+    this.open = false;
     this.welcomed = false;
   }
 
@@ -61,7 +62,7 @@ export class Connection {
     this.#options.onStatus({ state: 'connecting' });
     const socket = new this.#options.WebSocket(this.#options.url, SUBPROTOCOL);
     this.#socket = socket;
-    socket.onopen = () => this.#write({ type: 'authenticate', id: 'hello', token: this.#options.token() });
+    socket.onopen = () => this.#opened();
     socket.onmessage = (event) => this.#read(event.data);
     socket.onclose = (event) => this.#closed(event.code);
     // A host that can be reached but does not answer would keep the page waiting for minutes.
@@ -85,7 +86,7 @@ export class Connection {
 
   /** Sends a command; the answer's result, or a `CommandError`. */
   request(type, fields = {}) {
-    if (!this.welcomed) return Promise.reject(offline());
+    if (!this.open) return Promise.reject(offline());
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -99,7 +100,13 @@ export class Connection {
 
   /** Sends a frame that nobody waits for. */
   tell(type, fields = {}) {
-    if (this.welcomed) this.#write({ ...fields, type });
+    if (this.open) this.#write({ ...fields, type });
+  }
+
+  #opened() {
+    this.open = true;
+    this.#write({ type: 'authenticate', id: 'hello', token: this.#options.token() });
+    this.#options.onOpen();
   }
 
   #write(frame) {
@@ -113,7 +120,6 @@ export class Connection {
         this.welcomed = true;
         this.#schedulePing();
         this.#options.onStatus({ state: 'connected', expiresAt: frame.expires_at });
-        this.#options.onWelcome(frame);
         break;
       case 'ok':
         this.#answer(frame.id)?.resolve(frame.result);
@@ -171,6 +177,7 @@ export class Connection {
       clearTimeout(this.#timers[name]);
       this.#timers[name] = 0;
     }
+    this.open = false;
     this.welcomed = false;
     const socket = this.#socket;
     this.#socket = null;

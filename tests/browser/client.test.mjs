@@ -28,12 +28,12 @@ class FakeSocket {
 
 function connect() {
   FakeSocket.all = [];
-  const heard = { statuses: [], frames: [], welcomes: 0 };
+  const heard = { statuses: [], frames: [] };
   const connection = new Connection({
     url: 'ws://host/chat/ws',
     WebSocket: FakeSocket,
     token: () => 'secret',
-    onWelcome: () => { heard.welcomes += 1; },
+    onOpen: () => connection.tell('resume', { known: [] }),
     onFrame: (frame) => heard.frames.push(frame),
     onStatus: (status) => heard.statuses.push(status.state),
   });
@@ -45,20 +45,24 @@ function connect() {
 
 const welcome = { type: 'welcome', id: 'hello', protocol: 1 };
 
-test('the first frame authenticates, and requests get their own answers', async () => {
+test('the first frame authenticates, the next resumes without waiting, and requests get their own answers', async () => {
   const { connection, heard, socket } = connect();
   assert.equal(socket().protocol, 'parlor.v1');
-  assert.deepEqual(socket().sent, [{ type: 'authenticate', id: 'hello', token: 'secret' }]);
-  await assert.rejects(connection.request('history'), { code: 'offline', retryable: true });
+  assert.deepEqual(socket().sent, [
+    { type: 'authenticate', id: 'hello', token: 'secret' },
+    { type: 'resume', known: [] },
+  ]);
+  assert.equal(heard.statuses.at(-1), 'connecting');
   socket().receive(welcome);
-  assert.equal(heard.welcomes, 1);
+  assert.equal(heard.statuses.at(-1), 'connected');
   const [first, second] = [connection.request('a'), connection.request('b')];
-  const [, a, b] = socket().sent;
+  const [, , a, b] = socket().sent;
   socket().receive({ type: 'error', id: b.id, error: { code: 'rate_limited', message: 'slow', retryable: true, retry_after_ms: 70 } });
   socket().receive({ type: 'ok', id: a.id, result: { x: 1 } });
   assert.deepEqual(await first, { x: 1 });
   await assert.rejects(second, { code: 'rate_limited', retryable: true, retryAfter: 70 });
   connection.stop();
+  await assert.rejects(connection.request('history'), { code: 'offline', retryable: true });
 });
 
 test('a lost connection fails what waits and comes back; a server that goes away says when', async () => {

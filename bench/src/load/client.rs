@@ -64,8 +64,7 @@ impl Client {
         let mut client = Self::open(dialect, server, from).await?;
         match dialect {
             Dialect::Native => {
-                client.authenticate(token).await?;
-                client.resume(&[]).await?;
+                client.resume(token, &[]).await?;
                 client.until(r#"{"type":"resumed""#).await?;
             }
             Dialect::SocketIo => {
@@ -89,7 +88,7 @@ impl Client {
             Dialect::SocketIo => format!("ws://{server}/socket.io/?EIO=4&transport=websocket"),
             Dialect::Floor => format!("ws://{server}/"),
         };
-        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(4096);
         let request = url.into_client_request()?;
         let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
         Ok(Self { dialect, socket })
@@ -103,14 +102,10 @@ impl Client {
         }
     }
 
-    /// The first frame of the native protocol.
-    pub(crate) async fn authenticate(&mut self, token: &str) -> Result<()> {
-        self.write(json!({ "type": "authenticate", "token": token }).to_string()).await?;
-        self.until(r#"{"type":"welcome""#).await
-    }
-
-    /// Says what it has, in the native protocol.
-    pub(crate) async fn resume(&mut self, known: &[Known]) -> Result<()> {
+    /// Says who it is and what it has, in the native protocol: in one write, as the protocol advises.
+    pub(crate) async fn resume(&mut self, token: &str, known: &[Known]) -> Result<()> {
+        let authenticate = json!({ "type": "authenticate", "token": token });
+        self.socket.feed(Message::text(authenticate.to_string())).await?;
         self.write(json!({ "type": "resume", "known": known }).to_string()).await
     }
 

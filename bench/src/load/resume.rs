@@ -126,8 +126,7 @@ async fn resume(
     let refused = |_| Failure::Refused;
     let from = address_of(number).map_err(Failure::Wrong)?;
     let mut client = Client::open(dialect, server, from).await.map_err(refused)?;
-    client.authenticate(token).await.map_err(refused)?;
-    client.resume(std::slice::from_ref(known)).await.map_err(refused)?;
+    client.resume(token, std::slice::from_ref(known)).await.map_err(refused)?;
     let mut received = Received::default();
     loop {
         let Incoming::Event(text) = client.next().await.map_err(refused)? else { continue };
