@@ -51,7 +51,7 @@ pub struct Client {
     left: Mutex<HashSet<ConversationId>>,
     pub(crate) repeats: Repeats,
     /// Held by whoever tells the socket what happens: what was taken from the session and is not told yet.
-    pub(crate) turn: tokio::sync::Mutex<Vec<Outgoing>>,
+    pub(crate) turn: tokio::sync::Mutex<Vec<Arc<Outgoing>>>,
     /// What waits to be told, once the socket listens.
     pub(crate) events: OnceLock<Events>,
     pub(crate) delivery: Arc<Delivery>,
@@ -65,7 +65,7 @@ pub struct Client {
 #[derive(Debug)]
 #[must_use = "events are held back until it is dropped"]
 pub struct HeldBack<'a> {
-    _turn: tokio::sync::MutexGuard<'a, Vec<Outgoing>>,
+    _turn: tokio::sync::MutexGuard<'a, Vec<Arc<Outgoing>>>,
 }
 
 /// The connection is broken, or is given up because it takes nothing.

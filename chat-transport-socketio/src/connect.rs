@@ -86,7 +86,7 @@ pub(crate) struct Received {
 pub(crate) struct Seat {
     pub(crate) session: Session,
     /// What happened since it receives.
-    pub(crate) early: Vec<Outgoing>,
+    pub(crate) early: Vec<Arc<Outgoing>>,
     /// When that began: what is older the client loads itself.
     pub(crate) since: Timestamp,
     pub(crate) link: Arc<Link>,
@@ -208,10 +208,10 @@ async fn take_seat(
 
 /// Waits until everything that happens comes to this session: what a client does once it is connected
 /// has to come back to it.
-async fn go_live(session: &Session) -> Result<Vec<Outgoing>, CloseReason> {
+async fn go_live(session: &Session) -> Result<Vec<Arc<Outgoing>>, CloseReason> {
     // Only a resume with too much in it is refused.
     let _ = session.resume(Resume::new().with_unknown(Unknown::Skip));
-    let is_last = |outgoing: &Outgoing| {
+    let is_last = |outgoing: &Arc<Outgoing>| {
         matches!(&*outgoing.event, Event::Session(SessionEvent::Resumed { .. }))
     };
     let mut early = Vec::new();

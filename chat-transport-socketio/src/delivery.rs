@@ -82,7 +82,7 @@ impl Client {
     /// Takes what waits, for the task, which holds the turn. It is called again when there is more.
     pub(crate) fn take(
         &self,
-        into: &mut Vec<Outgoing>,
+        into: &mut Vec<Arc<Outgoing>>,
         max_bytes: usize,
     ) -> Result<(), CloseReason> {
         let Some(events) = self.events.get() else { return Ok(()) };

@@ -86,7 +86,7 @@ struct Conversation {
 impl Conversation {
     async fn run(
         &mut self,
-        early: Vec<Outgoing>,
+        early: Vec<Arc<Outgoing>>,
         mut inbox: mpsc::UnboundedReceiver<Received>,
     ) -> End {
         let mut current = None;
@@ -104,7 +104,7 @@ impl Conversation {
 
     async fn serve(
         &mut self,
-        early: Vec<Outgoing>,
+        early: Vec<Arc<Outgoing>>,
         inbox: &mut mpsc::UnboundedReceiver<Received>,
         current: &mut Option<BoxFuture<'static, ()>>,
     ) -> End {
@@ -166,7 +166,7 @@ impl Conversation {
         }
     }
 
-    async fn tell(&mut self, batch: &[Outgoing]) -> Result<(), Broken> {
+    async fn tell(&mut self, batch: &[Arc<Outgoing>]) -> Result<(), Broken> {
         for outgoing in batch {
             self.tell_event(outgoing).await?;
         }
@@ -175,7 +175,8 @@ impl Conversation {
     }
 
     /// Tells an event, and what was missed of a conversation that it brings.
-    async fn tell_event(&mut self, Outgoing { event, frame, .. }: &Outgoing) -> Result<(), Broken> {
+    async fn tell_event(&mut self, outgoing: &Outgoing) -> Result<(), Broken> {
+        let Outgoing { event, frame, .. } = outgoing;
         self.follow(event)?;
         self.write(event, Some(frame)).await?;
         let Event::Session(SessionEvent::ConversationAdded { summary }) = &**event else {

@@ -39,7 +39,8 @@ async fn large_events_close_by_bytes_before_they_close_by_number() {
     let session = chat.connect(identity("bob"), options).await.unwrap();
     session.resume(Resume::new()).unwrap();
     let mut taken = Vec::new();
-    while !taken.iter().any(|out: &parlor::Outgoing| out.event.name() == "resumed") {
+    while !taken.iter().any(|out: &std::sync::Arc<parlor::Outgoing>| out.event.name() == "resumed")
+    {
         session.next(&mut taken, usize::MAX).await.unwrap();
     }
     for _ in 0..10 {

@@ -336,7 +336,7 @@ fn refused(reason: CloseReason) -> Error {
 #[derive(Debug)]
 pub struct Subscription {
     session: Session,
-    waiting: VecDeque<Outgoing>,
+    waiting: VecDeque<Arc<Outgoing>>,
 }
 
 impl Subscription {
@@ -348,7 +348,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Arc<Event>, CloseReason> {
         loop {
             if let Some(outgoing) = self.waiting.pop_front() {
-                return Ok(outgoing.event);
+                return Ok(Arc::clone(&outgoing.event));
             }
             let mut taken = Vec::new();
             self.session.next(&mut taken, CHUNK).await?;

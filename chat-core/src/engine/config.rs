@@ -14,7 +14,7 @@ pub struct Config {
     pub outbox_events: usize,
     /// Bytes that may wait for one connection. Defaults to 1 MiB.
     pub outbox_bytes: usize,
-    /// Bytes that may wait for all connections of the node together. Defaults to 256 MiB.
+    /// Bytes that may wait for all connections of the node together, over the first 2 KiB of each. Defaults to 256 MiB.
     pub node_outbox_bytes: usize,
     /// Connections a user. Defaults to 20.
     pub connections_per_user: usize,

@@ -84,7 +84,7 @@ impl Line {
     /// Takes what waits, for the task that has claimed the line.
     pub(super) fn take(
         &self,
-        into: &mut Vec<Outgoing>,
+        into: &mut Vec<Arc<Outgoing>>,
         max_bytes: usize,
     ) -> Result<(), CloseReason> {
         let Some(events) = self.events.get() else { return Ok(()) };

@@ -135,7 +135,7 @@ where
 {
     let mut current: Option<BoxFuture<'_, Outcome>> = None;
     let mut sends = FuturesUnordered::<BoxFuture<'static, Option<Bytes>>>::new();
-    let mut batch: Vec<Outgoing> = Vec::new();
+    let mut batch: Vec<Arc<Outgoing>> = Vec::new();
     let line = Arc::clone(wire.line());
     line.begin(|notifier| session.events(notifier));
     let mut pulse = Pulse { pinged: None, paused: false };
@@ -170,7 +170,7 @@ where
                 wire.claim();
                 let told = line.take(&mut batch, BATCH);
                 for outgoing in batch.drain(..) {
-                    wire.text(outgoing.frame);
+                    wire.text(outgoing.frame.clone());
                 }
                 batch.shrink_to(8);
                 if let Err(reason) = told {

@@ -36,7 +36,20 @@ impl Budget {
         true
     }
 
+    /// Takes what `after` is more than `before`, or gives back what it is less.
+    pub(in crate::engine) fn change(&self, before: usize, after: usize) -> bool {
+        match after.checked_sub(before) {
+            Some(more) => more == 0 || self.take(more),
+            None => {
+                self.give_back(before - after);
+                true
+            }
+        }
+    }
+
     pub(in crate::engine) fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if bytes > 0 {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }

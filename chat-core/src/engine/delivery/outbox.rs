@@ -25,6 +25,10 @@ use crate::{
     model::ConversationId,
 };
 
+/// So many bytes may wait for each connection without being counted against the node's budget. Most events wait for
+/// no longer than a moment; counting each would have all threads write to one place.
+const FREE: usize = 2048;
+
 /// Why a connection is refused or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -48,7 +52,7 @@ pub enum CloseReason {
 /// What a held-back connection missed because too much waited.
 #[derive(Debug, Default)]
 struct Held {
-    items: VecDeque<Outgoing>,
+    items: VecDeque<Arc<Outgoing>>,
     bytes: usize,
     /// Conversations of which events did not fit: read again from the store.
     missed: HashSet<ConversationId>,
@@ -66,9 +70,11 @@ enum Phase {
 #[derive(Debug)]
 struct Queue {
     phase: Phase,
-    items: VecDeque<Outgoing>,
+    items: VecDeque<Arc<Outgoing>>,
     bytes: usize,
     closed: Option<CloseReason>,
+    /// A replay waits for room.
+    awaited: bool,
 }
 
 /// Is told that events wait, or that the connection is to be closed.
@@ -99,9 +105,20 @@ fn weight(item: &Outgoing) -> usize {
     item.frame.len().max(64)
 }
 
+/// What of the waiting bytes counts against the node's budget: what is over the first [`FREE`].
+fn charge(bytes: usize) -> usize {
+    bytes.saturating_sub(FREE)
+}
+
 impl Outbox {
     pub(in crate::engine) fn new(bounds: Bounds, budget: Arc<Budget>) -> Self {
-        let queue = Queue { phase: Phase::Dormant, items: VecDeque::new(), bytes: 0, closed: None };
+        let queue = Queue {
+            phase: Phase::Dormant,
+            items: VecDeque::new(),
+            bytes: 0,
+            closed: None,
+            awaited: false,
+        };
         Self {
             queue: Mutex::new(queue),
             has_news: AtomicBool::new(false),
@@ -134,7 +151,7 @@ impl Outbox {
     }
 
     /// Offers a live event. Never waits.
-    pub(in crate::engine) fn offer(&self, item: Outgoing) {
+    pub(in crate::engine) fn offer(&self, item: Arc<Outgoing>) {
         let mut queue = self.queue.lock();
         if queue.closed.is_some() {
             return;
@@ -157,19 +174,17 @@ impl Outbox {
         self.wake();
     }
 
-    fn offer_ephemeral(&self, queue: &mut Queue, item: Outgoing) {
+    fn offer_ephemeral(&self, queue: &mut Queue, item: Arc<Outgoing>) {
         if let Some(key) = CoalesceKey::of(&item.event)
             && let Some(older) =
                 queue.items.iter_mut().find(|older| CoalesceKey::of(&older.event) == Some(key))
         {
             // A newer word on the same thing: of about the same size, so the books are kept simply.
             let (old, new) = (weight(older), weight(&item));
-            if new <= old || self.budget.take(new - old) {
-                if new < old {
-                    self.budget.give_back(old - new);
-                }
+            let bytes = queue.bytes + new - old;
+            if self.budget.change(charge(queue.bytes), charge(bytes)) {
                 *older = item;
-                queue.bytes = queue.bytes + new - old;
+                queue.bytes = bytes;
             }
             return;
         }
@@ -181,11 +196,11 @@ impl Outbox {
         }
     }
 
-    fn push(&self, queue: &mut Queue, item: Outgoing) -> bool {
+    fn push(&self, queue: &mut Queue, item: Arc<Outgoing>) -> bool {
         let bytes = weight(&item);
         if queue.items.len() >= self.bounds.events
             || queue.bytes + bytes > self.bounds.bytes
-            || !self.budget.take(bytes)
+            || !self.budget.change(charge(queue.bytes), charge(queue.bytes + bytes))
         {
             return false;
         }
@@ -193,7 +208,7 @@ impl Outbox {
         true
     }
 
-    fn put(&self, queue: &mut Queue, item: Outgoing, bytes: usize) {
+    fn put(&self, queue: &mut Queue, item: Arc<Outgoing>, bytes: usize) {
         queue.bytes += bytes;
         if queue.items.is_empty() {
             self.has_news.store(true, Ordering::SeqCst);
@@ -205,7 +220,7 @@ impl Outbox {
     ///
     /// Leaves half of the queue free, so that live events find room when the replay ends. A page
     /// that is larger than that waits for an empty queue.
-    pub(in crate::engine) async fn replay(&self, item: Outgoing) -> bool {
+    pub(in crate::engine) async fn replay(&self, item: Arc<Outgoing>) -> bool {
         let bytes = weight(&item);
         loop {
             let emptied = self.emptied.notified();
@@ -217,12 +232,14 @@ impl Outbox {
                 let has_room = queue.items.is_empty()
                     || (queue.items.len() < self.bounds.events / 2
                         && queue.bytes + bytes <= self.bounds.bytes / 2);
-                if has_room && self.budget.take(bytes) {
+                let (before, after) = (charge(queue.bytes), charge(queue.bytes + bytes));
+                if has_room && self.budget.change(before, after) {
                     self.put(&mut queue, item, bytes);
                     drop(queue);
                     self.wake();
                     return true;
                 }
+                queue.awaited = true;
             }
             // The node's budget may be freed by others: look again after a while.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(100), emptied).await;
@@ -255,7 +272,7 @@ impl Outbox {
     }
 
     /// Takes the next event that waited aside, while still holding.
-    pub(in crate::engine) fn next_held(&self) -> Option<Outgoing> {
+    pub(in crate::engine) fn next_held(&self) -> Option<Arc<Outgoing>> {
         let mut queue = self.queue.lock();
         let Phase::Holding(held) = &mut queue.phase else { return None };
         let item = held.items.pop_front()?;
@@ -311,18 +328,19 @@ impl Outbox {
         self.budget.give_back(queue.phase.held_bytes());
         queue.phase = Phase::Dormant;
         if reason == CloseReason::Slow {
-            self.budget.give_back(queue.bytes);
+            self.budget.give_back(charge(queue.bytes));
             queue.bytes = 0;
             queue.items = VecDeque::new();
         }
     }
 
     /// Says goodbye and closes: one last event, past the bounds.
-    pub(in crate::engine) fn close_with(&self, last: Outgoing, reason: CloseReason) {
+    pub(in crate::engine) fn close_with(&self, last: Arc<Outgoing>, reason: CloseReason) {
         {
             let mut queue = self.queue.lock();
             let bytes = weight(&last);
-            if queue.closed.is_none() && self.budget.take(bytes) {
+            let (before, after) = (charge(queue.bytes), charge(queue.bytes + bytes));
+            if queue.closed.is_none() && self.budget.change(before, after) {
                 self.put(&mut queue, last, bytes);
             }
         }
@@ -332,7 +350,7 @@ impl Outbox {
     /// Waits for events and takes at most `max_bytes` of them, at least one. Cancel safe.
     pub(in crate::engine) async fn next(
         &self,
-        into: &mut Vec<Outgoing>,
+        into: &mut Vec<Arc<Outgoing>>,
         max_bytes: usize,
     ) -> Result<(), CloseReason> {
         loop {
@@ -346,7 +364,7 @@ impl Outbox {
     /// Takes what waits, at most `max_bytes` of it; `false` when there is nothing.
     pub(in crate::engine) fn take(
         &self,
-        into: &mut Vec<Outgoing>,
+        into: &mut Vec<Arc<Outgoing>>,
         max_bytes: usize,
     ) -> Result<bool, CloseReason> {
         let mut queue = self.queue.lock();
@@ -363,8 +381,9 @@ impl Outbox {
                 None => Ok(false),
             };
         }
-        queue.bytes -= taken;
-        self.budget.give_back(taken);
+        let left = queue.bytes - taken;
+        self.budget.give_back(charge(queue.bytes) - charge(left));
+        queue.bytes = left;
         if queue.items.is_empty() && queue.closed.is_none() {
             self.has_news.store(false, Ordering::SeqCst);
         }
@@ -372,8 +391,11 @@ impl Outbox {
             // A burst must not be remembered in memory by every idle connection.
             queue.items = VecDeque::new();
         }
+        let awaited = std::mem::take(&mut queue.awaited);
         drop(queue);
-        self.emptied.notify_waiters();
+        if awaited {
+            self.emptied.notify_waiters();
+        }
         Ok(true)
     }
 }
@@ -381,7 +403,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         let queue = self.queue.get_mut();
-        self.budget.give_back(queue.bytes + queue.phase.held_bytes());
+        self.budget.give_back(charge(queue.bytes) + queue.phase.held_bytes());
     }
 }
 
@@ -395,7 +417,7 @@ impl Phase {
 }
 
 impl Held {
-    fn hold(&mut self, item: Outgoing, bounds: Bounds, budget: &Budget) {
+    fn hold(&mut self, item: Arc<Outgoing>, bounds: Bounds, budget: &Budget) {
         let Some(conversation) = item.event.conversation_id() else { return };
         if item.event.is_ephemeral() {
             // Whoever is catching up sees the next one.
@@ -412,7 +434,7 @@ impl Held {
             self.items.push_back(item);
         } else {
             self.items.retain(|held| held.event.conversation_id() != Some(conversation));
-            let left = self.items.iter().map(weight).sum();
+            let left = self.items.iter().map(|item| weight(item)).sum();
             budget.give_back(std::mem::replace(&mut self.bytes, left) - left);
             self.missed.insert(conversation);
         }
@@ -445,12 +467,12 @@ mod tests {
     use super::*;
     use crate::{Timestamp, event::SessionEvent};
 
-    fn event(conversation_id: ConversationId, bytes: usize) -> Outgoing {
+    fn event(conversation_id: ConversationId, bytes: usize) -> Arc<Outgoing> {
         let event = Event::Session(SessionEvent::ConversationRemoved {
             conversation_id,
             through_rev: None,
         });
-        Outgoing { event: Arc::new(event), frame: vec![b'x'; bytes].into() }
+        Arc::new(Outgoing { event: Arc::new(event), frame: vec![b'x'; bytes].into() })
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Session {
     /// The reason to close the connection with. It is final.
     pub async fn next(
         &self,
-        into: &mut Vec<Outgoing>,
+        into: &mut Vec<Arc<Outgoing>>,
         max_bytes: usize,
     ) -> Result<(), CloseReason> {
         self.connection.outbox.next(into, max_bytes).await
@@ -270,7 +270,11 @@ impl Events {
     ///
     /// # Errors
     /// As [`Session::next`].
-    pub fn take(&self, into: &mut Vec<Outgoing>, max_bytes: usize) -> Result<bool, CloseReason> {
+    pub fn take(
+        &self,
+        into: &mut Vec<Arc<Outgoing>>,
+        max_bytes: usize,
+    ) -> Result<bool, CloseReason> {
         self.0.outbox.take(into, max_bytes)
     }
 
