@@ -104,7 +104,9 @@ impl Plan {
             Scenario::Resume => format!(
                 "{connections} clients come back within a second after a restart, {missed} missed messages each"
             ),
-            Scenario::History => format!("{pages} pages of 50 messages, one after the other"),
+            Scenario::History => format!(
+                "{pages} pages of 50 messages, one after the other; parlor also lists of 50 conversations, one of which is as long"
+            ),
             Scenario::Conversations => {
                 format!(
                     "{pages} times the first 50 of a list, with last messages and unread counts"

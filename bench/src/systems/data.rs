@@ -68,6 +68,25 @@ impl Data<'_> {
         Ok(())
     }
 
+    /// Has a user read all but the last `unread` of a conversation's messages.
+    pub(crate) async fn read(
+        &self,
+        conversation: &str,
+        user: usize,
+        count: usize,
+        unread: usize,
+    ) -> Result<()> {
+        if !self.system.is_parlor() {
+            tables::read(self.database, conversation, user, unread);
+            return Ok(());
+        }
+        let opened = database::open(self.database.url()).await?;
+        let through = count.saturating_sub(unread) as u64;
+        parlor::read(&*opened.store, conversation.parse()?, user, through).await?;
+        opened.close().await;
+        Ok(())
+    }
+
     /// What a user's device has that knows a conversation as it is now. parlor's own protocol alone.
     pub(crate) async fn known(&self, conversation: &str, user: usize) -> Result<Known> {
         let opened = database::open(self.database.url()).await?;

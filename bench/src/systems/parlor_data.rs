@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parlor::{
     Clock, Limits, SystemClock, Timestamp,
     model::{ClientId, ConversationId, Draft, MessageId, NewMessage, Role},
-    store::{Append, Appended, HistoryQuery, NewConversation, Page, Store},
+    store::{Advance, Append, Appended, HistoryQuery, NewConversation, Page, Store},
 };
 
 use super::user_id;
@@ -53,6 +53,25 @@ pub(crate) async fn known(
         rev: summary.conversation.rev,
         member_rev: summary.me.member_rev,
     })
+}
+
+/// Has a user read a conversation up to a seq.
+pub(crate) async fn read(
+    store: &dyn Store,
+    conversation: ConversationId,
+    user: usize,
+    through: u64,
+) -> Result<()> {
+    let advance = Advance {
+        conversation_id: conversation,
+        user_id: user_id(user)?,
+        delivered_seq: None,
+        read_seq: Some(through),
+    };
+    for moved in store.advance(vec![advance], 1).await {
+        moved?;
+    }
+    Ok(())
 }
 
 /// Appends `count` messages to each conversation, all of one sender.

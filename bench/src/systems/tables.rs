@@ -81,6 +81,16 @@ pub(crate) fn messages(database: &Database, conversations: &[(String, usize)], c
     }
 }
 
+/// Has a user read all but the last `unread` messages of a conversation.
+pub(crate) fn read(database: &Database, conversation: &str, number: usize, unread: usize) {
+    database.sql(&format!(
+        "UPDATE members SET last_read_id = (
+             SELECT max(id) - {unread} FROM messages WHERE conversation_id = {conversation})
+         WHERE conversation_id = {conversation} AND user_id = '{}'",
+        user(number)
+    ));
+}
+
 /// The id of a conversation's first message; those that follow have the next ids.
 pub(crate) fn first_message(database: &Database, conversation: &str) -> u64 {
     let sql = format!("SELECT min(id) FROM messages WHERE conversation_id = {conversation}");
