@@ -56,9 +56,7 @@ impl Writers {
     /// The queue of one of them, in turn. Called within the runtime that serves.
     pub fn queue(&self) -> Arc<Queue> {
         let queues = self.queues.get_or_init(|| {
-            // Half of the threads: reading, and whoever reads what is written, need some too.
-            let writers = Handle::current().metrics().num_workers().div_ceil(2);
-            (0..writers.max(1)).map(|_| Queue::begin()).collect()
+            (0..Handle::current().metrics().num_workers().max(1)).map(|_| Queue::begin()).collect()
         });
         Arc::clone(&queues[self.next.fetch_add(1, Ordering::Relaxed) % queues.len()])
     }

@@ -9,6 +9,10 @@ pub(in crate::engine) struct Bounds {
     pub(in crate::engine) bytes: usize,
 }
 
+/// So many bytes may wait for each connection without being counted against the node's budget. Most events wait for
+/// no longer than a moment; to count each would have all threads write to one place.
+pub(in crate::engine) const UNCOUNTED: usize = 2048;
+
 /// Bytes that may wait on the whole node.
 #[derive(Debug)]
 pub(in crate::engine) struct Budget {
@@ -36,15 +40,15 @@ impl Budget {
         true
     }
 
-    /// Takes what `after` is more than `before`, or gives back what it is less.
+    /// What waits for a connection changes from `before` bytes to `after`: takes what counts of it, or gives it
+    /// back. With less to wait there is always room.
     pub(in crate::engine) fn change(&self, before: usize, after: usize) -> bool {
-        match after.checked_sub(before) {
-            Some(more) => more == 0 || self.take(more),
-            None => {
-                self.give_back(before - after);
-                true
-            }
+        let [before, after] = [before, after].map(|bytes| bytes.saturating_sub(UNCOUNTED));
+        if after > before {
+            return self.take(after - before);
         }
+        self.give_back(before - after);
+        true
     }
 
     pub(in crate::engine) fn give_back(&self, bytes: usize) {

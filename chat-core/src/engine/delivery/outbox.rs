@@ -4,6 +4,9 @@
 //! catching up, live events wait aside. *Live*: events go out. A durable event that does not fit closes the
 //! connection; ephemeral ones replace their older selves or are dropped.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashSet, VecDeque},
     fmt::Debug,
@@ -24,10 +27,6 @@ use crate::{
     event::{Ephemeral, Event},
     model::ConversationId,
 };
-
-/// So many bytes may wait for each connection without being counted against the node's budget. Most events wait for
-/// no longer than a moment; counting each would have all threads write to one place.
-const FREE: usize = 2048;
 
 /// Why a connection is refused or closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,11 +104,6 @@ fn weight(item: &Outgoing) -> usize {
     item.frame.len().max(64)
 }
 
-/// What of the waiting bytes counts against the node's budget: what is over the first [`FREE`].
-fn charge(bytes: usize) -> usize {
-    bytes.saturating_sub(FREE)
-}
-
 impl Outbox {
     pub(in crate::engine) fn new(bounds: Bounds, budget: Arc<Budget>) -> Self {
         let queue = Queue {
@@ -182,7 +176,7 @@ impl Outbox {
             // A newer word on the same thing: of about the same size, so the books are kept simply.
             let (old, new) = (weight(older), weight(&item));
             let bytes = queue.bytes + new - old;
-            if self.budget.change(charge(queue.bytes), charge(bytes)) {
+            if self.budget.change(queue.bytes, bytes) {
                 *older = item;
                 queue.bytes = bytes;
             }
@@ -200,7 +194,7 @@ impl Outbox {
         let bytes = weight(&item);
         if queue.items.len() >= self.bounds.events
             || queue.bytes + bytes > self.bounds.bytes
-            || !self.budget.change(charge(queue.bytes), charge(queue.bytes + bytes))
+            || !self.budget.change(queue.bytes, queue.bytes + bytes)
         {
             return false;
         }
@@ -232,8 +226,7 @@ impl Outbox {
                 let has_room = queue.items.is_empty()
                     || (queue.items.len() < self.bounds.events / 2
                         && queue.bytes + bytes <= self.bounds.bytes / 2);
-                let (before, after) = (charge(queue.bytes), charge(queue.bytes + bytes));
-                if has_room && self.budget.change(before, after) {
+                if has_room && self.budget.change(queue.bytes, queue.bytes + bytes) {
                     self.put(&mut queue, item, bytes);
                     drop(queue);
                     self.wake();
@@ -328,7 +321,7 @@ impl Outbox {
         self.budget.give_back(queue.phase.held_bytes());
         queue.phase = Phase::Dormant;
         if reason == CloseReason::Slow {
-            self.budget.give_back(charge(queue.bytes));
+            self.budget.change(queue.bytes, 0);
             queue.bytes = 0;
             queue.items = VecDeque::new();
         }
@@ -339,8 +332,7 @@ impl Outbox {
         {
             let mut queue = self.queue.lock();
             let bytes = weight(&last);
-            let (before, after) = (charge(queue.bytes), charge(queue.bytes + bytes));
-            if queue.closed.is_none() && self.budget.change(before, after) {
+            if queue.closed.is_none() && self.budget.change(queue.bytes, queue.bytes + bytes) {
                 self.put(&mut queue, last, bytes);
             }
         }
@@ -382,7 +374,7 @@ impl Outbox {
             };
         }
         let left = queue.bytes - taken;
-        self.budget.give_back(charge(queue.bytes) - charge(left));
+        self.budget.change(queue.bytes, left);
         queue.bytes = left;
         if queue.items.is_empty() && queue.closed.is_none() {
             self.has_news.store(false, Ordering::SeqCst);
@@ -403,7 +395,8 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         let queue = self.queue.get_mut();
-        self.budget.give_back(charge(queue.bytes) + queue.phase.held_bytes());
+        self.budget.change(queue.bytes, 0);
+        self.budget.give_back(queue.phase.held_bytes());
     }
 }
 
@@ -459,40 +452,5 @@ impl<'a> CoalesceKey<'a> {
             }
             _ => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Timestamp, event::SessionEvent};
-
-    fn event(conversation_id: ConversationId, bytes: usize) -> Arc<Outgoing> {
-        let event = Event::Session(SessionEvent::ConversationRemoved {
-            conversation_id,
-            through_rev: None,
-        });
-        Arc::new(Outgoing { event: Arc::new(event), frame: vec![b'x'; bytes].into() })
-    }
-
-    #[test]
-    fn what_waits_aside_is_bounded_in_bytes_and_counts_against_the_budget() {
-        let budget = Arc::new(Budget::new(1 << 20));
-        let used = || budget.used();
-        let outbox = Outbox::new(Bounds { events: 256, bytes: 1000 }, Arc::clone(&budget));
-        let [one, other] = [1, 2].map(|at| ConversationId::new(Timestamp::from_millis(at)));
-        outbox.hold();
-        outbox.offer(event(one, 300));
-        outbox.offer(event(other, 100));
-        assert_eq!(used(), 400);
-        outbox.offer(event(one, 300));
-        assert_eq!(used(), 100, "the conversation is read again, nothing of it waits");
-        assert!(!outbox.go_live());
-        assert!(outbox.next_held().is_some() && outbox.next_held().is_none());
-        assert_eq!(used(), 0);
-        assert_eq!(outbox.take_missed(), HashSet::from([one]));
-        outbox.offer(event(other, 100));
-        outbox.close(CloseReason::Ended);
-        assert_eq!(used(), 0);
     }
 }
