@@ -49,7 +49,7 @@ fn entries(asked: &str, which: &str) -> String {
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
                         WHERE d.conversation = page.number AND d.user_id = page.viewer AND d.message = u.number)
-                LIMIT page.cap) AS found) END AS unread, last.*
+                ORDER BY u.seq LIMIT page.cap) AS found) END AS unread, last.*
          FROM page LEFT JOIN LATERAL ({last}) AS last ON page.last_seq > page.cleared_seq
          ORDER BY page.place, page.last_activity_at DESC, page.number DESC"
     )

@@ -21,7 +21,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) state: &'a MemberState,
 }
 
-/// Counts for the users `$2` in the conversations `$1` after the seqs `$3`, each up to `$4`.
+/// Counts for the users `$2` in the conversations `$1` after the seqs `$3`, each up to `$4`. Asked for the order, the planner
+/// takes the index; it would else read the whole table where it believes that one in ten messages is to be counted.
 pub(crate) const COUNTS: &str = "
     SELECT a.place, (
         SELECT count(*) FROM (
@@ -32,7 +33,7 @@ pub(crate) const COUNTS: &str = "
                 AND NOT EXISTS (
                     SELECT 1 FROM parlor.deletions d
                     WHERE d.conversation = a.conversation AND d.user_id = a.user_id AND d.message = m.number)
-            LIMIT $4) AS unread)
+            ORDER BY m.seq LIMIT $4) AS unread)
     FROM unnest($1::bigint[], $2::text[], $3::bigint[]) WITH ORDINALITY
         AS a (conversation, user_id, after, place)";
 
@@ -132,7 +133,7 @@ pub(crate) static TOTAL: LazyLock<String> = LazyLock::new(|| {
                     AND NOT EXISTS (
                         SELECT 1 FROM parlor.deletions d
                         WHERE d.conversation = m.conversation AND d.user_id = $1 AND d.message = u.number)
-                LIMIT $2) AS found) AS u
+                ORDER BY u.seq LIMIT $2) AS found) AS u
          WHERE m.user_id = $1 AND NOT m.archived AND (m.hidden_seq IS NULL OR m.hidden_seq < c.last_seq)
             AND c.last_seq > {AFTER} AND u.unread > 0"
     )
