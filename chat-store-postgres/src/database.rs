@@ -86,6 +86,11 @@ impl Database {
             .max_connections(config.connections)
             .acquire_timeout(config.acquire_timeout)
             .test_before_acquire(false)
+            .after_connect(|conn, _| {
+                // Where a conversation is very long, statements look so costly that they would be compiled at each call,
+                // for half a second.
+                Box::pin(async move { sqlx::query("SET jit = off").execute(conn).await.map(drop) })
+            })
             .before_acquire(|conn, meta| {
                 Box::pin(async move {
                     if meta.idle_for > FRESH {

@@ -38,6 +38,12 @@
 //! # }
 //! ```
 //!
+//! # On a pool of your own
+//!
+//! Turn off just-in-time compilation for it (`SET jit = off` in sqlx's `after_connect`, or `ALTER ROLE … SET jit = off`), as the
+//! store does on its own: where one conversation has millions of messages PostgreSQL would compile statements that take less
+//! than a millisecond.
+//!
 //! # Behind a pooler
 //!
 //! PgBouncer in transaction mode needs version 1.21 and `max_prepared_statements` above 0. No session state is
