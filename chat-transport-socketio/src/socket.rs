@@ -143,14 +143,16 @@ impl Conversation {
                     let taken = client.take(&mut waiting, BATCH);
                     // What could not be told stays: nothing that follows is told either.
                     // Boxed: most of what happens is told by a writer.
-                    if Box::pin(self.tell(&waiting)).await.is_err() {
+                    let told = Box::pin(self.tell(&waiting)).await;
+                    // First: whoever was sent away has nothing carried out any more.
+                    if let Err(reason) = taken {
+                        return End::Closed(reason);
+                    }
+                    if told.is_err() {
                         return End::Broken;
                     }
                     *waiting = Vec::new();
                     client.leave_to_writers();
-                    if let Err(reason) = taken {
-                        return End::Closed(reason);
-                    }
                 }
                 Some(found) = self.asides.next(), if !self.asides.is_empty() => match found {
                     Ok(Some(event)) => {
