@@ -67,15 +67,15 @@ test('the page comes back by itself after the server was killed, and loads what 
   const { ann, bob, ...options } = await pair('restart');
   const [a, b] = await Promise.all([options.a, options.b].map((its) => openFrontEnd(browser, frontEnd, its)));
   await Promise.all([connected(a), connected(b)]);
-  for (const page of [a, b]) await eventually(async () => (await lines(page)).sort(), [`${ann}: Hello!`, `${bob}: Hello!`]);
-  const before = await lines(a);
+  const sorted = async (page) => (await lines(page)).sort();
+  for (const page of [a, b]) await eventually(() => sorted(page), [`${ann}: Hello!`, `${bob}: Hello!`]);
   await server.kill();
   await a.getByRole('status').getByText('not connected', { exact: true }).waitFor();
   await server.up();
   await Promise.all([connected(a), connected(b)]);
   await b.getByLabel('Message').fill('Back');
   await b.getByRole('button', { name: 'Send' }).click();
-  for (const page of [a, b]) await eventually(() => lines(page), [...before, `${bob}: Back`]);
+  for (const page of [a, b]) await eventually(() => sorted(page), [`${ann}: Hello!`, `${bob}: Back`, `${bob}: Hello!`]);
   browser.check();
 });
 

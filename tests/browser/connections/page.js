@@ -36,18 +36,30 @@ $('connection').addEventListener('submit', async (event) => {
   socket.on('connect_error', (error) => { status.textContent = `refused: ${error.message}`; });
   socket.on('disconnect', () => { status.textContent = 'not connected'; });
   socket.on('error', (data) => show('error', data));
+  const load = async () => {
+    for (const message of await ask(`/chat/conversations/${id}/messages`)) add(message);
+  };
   socket.on('connect', async () => {
     status.textContent = 'loading';
-    for (const message of await ask(`/chat/conversations/${id}/messages`)) add(message);
+    await load();
     $('unread').textContent = `${(await ask('/chat/unread-count')).count} unread`;
+    if (!$('client')) {
+      await client();
+      // It listens only now: what came since the messages were loaded nobody has heard.
+      await load();
+    }
     status.textContent = 'connected';
-    if ($('client')) return;
-    const client = document.createElement('script');
-    client.id = 'client';
-    client.src = '/client.js';
-    document.body.append(client);
   });
 });
+
+/** The client of the document, once it runs. */
+function client() {
+  const script = document.createElement('script');
+  script.id = 'client';
+  script.src = '/client.js';
+  document.body.append(script);
+  return new Promise((resolve) => { script.onload = resolve; });
+}
 
 $('composer').addEventListener('submit', (event) => {
   event.preventDefault();
