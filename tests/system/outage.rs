@@ -116,6 +116,22 @@ async fn a_device_that_resumes_during_an_outage_is_sent_away_and_loses_nothing()
 }
 
 #[tokio::test]
+async fn a_list_that_takes_long_keeps_back_no_welcome() {
+    let (store, _directory) = sqlite().await;
+    let store = FaultyStore::new(Arc::new(store));
+    let server = Server::over(Arc::new(store.clone()), |it| it, |it| it).await;
+    let (read, go_on) = store.pause_after_list();
+    let mut ann = Client::open(server.address, &[]).await.unwrap();
+    ann.send(json!({"type": "authenticate", "token": token("ann")})).await;
+    ann.send(json!({"type": "resume", "known": []})).await;
+    ann.welcomed().await;
+    read.await.unwrap();
+    ann.result(json!({"type": "ping"})).await;
+    go_on.send(()).unwrap();
+    ann.until_type("resumed").await;
+}
+
+#[tokio::test]
 async fn a_file_that_another_program_has_locked_is_waited_for_and_then_told() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("chat.db");

@@ -48,8 +48,10 @@ pub(super) struct Line {
 struct Writing {
     /// `None` where the connection is not plain TCP: its task alone writes.
     tcp: Option<OwnedWriteHalf>,
-    /// What a writer could not get rid of, before anything else.
+    /// What goes out before anything else: a writer could not get rid of it, or the task left it.
     rest: Bytes,
+    /// The task left `rest`: it goes out together with what comes next, whoever writes that.
+    is_left: bool,
     /// The task wrote and has not flushed: it may be in the middle of a frame.
     unflushed: bool,
 }
@@ -62,7 +64,12 @@ impl Line {
 
     fn new(tcp: Option<OwnedWriteHalf>, queue: Option<Arc<Queue>>) -> Arc<Self> {
         Arc::new(Self {
-            writing: Mutex::new(Writing { tcp, rest: Bytes::new(), unflushed: false }),
+            writing: Mutex::new(Writing {
+                tcp,
+                rest: Bytes::new(),
+                is_left: false,
+                unflushed: false,
+            }),
             is_free: AtomicBool::new(false),
             is_queued: AtomicBool::new(false),
             events: OnceLock::new(),
@@ -94,9 +101,21 @@ impl Line {
         Ok(())
     }
 
-    /// The task writes from here on. Returns how many bytes of a writer are left for it.
+    /// Leaves whole frames to be written together with the next event, by whoever writes that. Returns whether it can be:
+    /// otherwise nothing has changed.
+    pub(super) fn leave(&self, frames: Bytes) -> bool {
+        let mut writing = self.writing.lock();
+        if writing.tcp.is_none() || writing.unflushed || !writing.rest.is_empty() {
+            return false;
+        }
+        (writing.rest, writing.is_left) = (frames, true);
+        true
+    }
+
+    /// The task writes from here on. Returns how many bytes are left for it.
     pub(super) fn claim(&self) -> usize {
-        let writing = self.writing.lock();
+        let mut writing = self.writing.lock();
+        writing.is_left = false;
         self.is_free.store(false, Ordering::SeqCst);
         writing.rest.len()
     }
@@ -106,7 +125,8 @@ impl Line {
         let (Some(events), Some(_)) = (self.events.get(), &self.queue) else { return };
         {
             let writing = self.writing.lock();
-            if writing.tcp.is_none() || writing.unflushed || !writing.rest.is_empty() {
+            let is_behind = !writing.rest.is_empty() && !writing.is_left;
+            if writing.tcp.is_none() || writing.unflushed || is_behind {
                 return;
             }
             self.is_free.store(true, Ordering::SeqCst);
@@ -127,9 +147,10 @@ impl Writable for Line {
     /// Only if the task has left it to writers; whatever is more than that is the task's.
     fn write(&self, workspace: &mut Workspace) -> bool {
         let Some(events) = self.events.get() else { return false };
-        let mut writing = self.writing.lock();
+        let mut guard = self.writing.lock();
+        let writing = &mut *guard;
         let Some(tcp) = writing.tcp.as_ref().filter(|_| self.is_free()) else {
-            drop(writing);
+            drop(guard);
             self.call();
             return false;
         };
@@ -138,10 +159,13 @@ impl Writable for Line {
             Ok(true) => {}
             Ok(false) => return false,
             Err(_) => {
-                drop(writing);
+                drop(guard);
                 self.call();
                 return false;
             }
+        }
+        if !writing.rest.is_empty() {
+            frames.extend_from_slice(&std::mem::take(&mut writing.rest));
         }
         for outgoing in taken.drain(..) {
             frame::text(frames, &outgoing.frame);
@@ -149,13 +173,13 @@ impl Writable for Line {
         // Of an error the task hears when it tries the same.
         let written = tcp.try_write(frames).unwrap_or(0);
         if written < frames.len() {
-            writing.rest = Bytes::copy_from_slice(&frames[written..]);
+            (writing.rest, writing.is_left) = (Bytes::copy_from_slice(&frames[written..]), false);
             self.is_free.store(false, Ordering::SeqCst);
-            drop(writing);
+            drop(guard);
             self.call();
             return false;
         }
-        drop(writing);
+        drop(guard);
         events.has_waiting()
     }
 
@@ -261,5 +285,44 @@ impl AsyncRead for Pipe {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.reading).poll_read(cx, into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_core::{
+        Chat, ConnectOptions, Resume,
+        backends::MemoryStore,
+        model::{Identity, UserId},
+        transport::Writers,
+    };
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_task_left_goes_out_with_the_next_event() {
+        let chat = Chat::builder(Arc::new(MemoryStore::new())).build().await.unwrap();
+        let ann = Identity::new(UserId::new("ann").unwrap());
+        let options = ConnectOptions::with_codec(Arc::new(crate::codec::NativeCodec));
+        let session = chat.connect(ann, options).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let writers = Writers::default();
+        let pipe = Pipe::new(listener.accept().await.unwrap().0, writers.queue());
+        let line = pipe.line();
+        line.begin(|notifier| session.events(notifier));
+
+        assert!(line.leave(Bytes::from_static(b"<welcome>")));
+        assert!(!line.leave(Bytes::from_static(b"<more>")), "nothing is overwritten");
+        line.release();
+        session.resume(Resume::default()).unwrap();
+        let mut read = vec![0; 4096];
+        let length = client.read(&mut read).await.unwrap();
+        let text = String::from_utf8_lossy(&read[..length]);
+        assert!(text.starts_with("<welcome>") && text.contains("resumed"), "{text}");
+
+        assert!(line.leave(Bytes::from_static(b"<alone>")));
+        assert_eq!(line.claim(), 7, "the task takes it back");
     }
 }

@@ -33,6 +33,9 @@ const WAITING: usize = 64 * 1024;
 /// Bytes of events that are taken from the session at once.
 const BATCH: usize = 64 * 1024;
 
+/// So long the welcome waits for what a client is told of the resume that it sent along, which mostly follows in a moment.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// How a connection ends: with a close frame, or `None` when there is nobody to tell.
 type End = Option<Close>;
 
@@ -158,6 +161,12 @@ where
                 match outcome {
                     Outcome::Answered(Some(frame)) => wire.text(frame),
                     Outcome::Answered(None) => {}
+                    Outcome::Resumed(frame) => {
+                        if let Some(frame) = frame {
+                            wire.text(frame);
+                        }
+                        wire.leave(Instant::now() + TOGETHER);
+                    }
                     Outcome::Queued(send) => sends.push(send),
                 }
             }
@@ -227,6 +236,8 @@ fn understand(text: &str) -> Result<Framed, Bytes> {
 enum Outcome {
     /// It is done, and this is the answer if there is one.
     Answered(Option<Bytes>),
+    /// What it asks for comes as events, and this is the answer if there is one.
+    Resumed(Option<Bytes>),
     /// A send has its place in the order; the answer comes with its commit.
     Queued(BoxFuture<'static, Option<Bytes>>),
 }
@@ -262,7 +273,10 @@ fn carry_out<'a>(
                 });
                 answer(id, renewed)
             }
-            ClientFrame::Resume(resume) => answer(id, session.resume(resume).map(|()| Empty {})),
+            ClientFrame::Resume(resume) => match session.resume(resume) {
+                Ok(()) => return Outcome::Resumed(answer(id, Ok(Empty {}))),
+                Err(error) => answer::<Empty>(id, Err(error)),
+            },
             ClientFrame::Watch(users) => {
                 let watched = session.watch(users.user_ids).await;
                 answer(id, watched.map(|users| crate::reply::PresenceList { users }))
@@ -305,6 +319,7 @@ impl Pulse {
             None => wire.heard() + transport.ping_interval,
         };
         let write = wire.stalled_since().map(|stalled| stalled + transport.write_deadline);
+        let write = write.or(wire.left());
         match (write, read) {
             (Some(write), true) => write.min(silence),
             (Some(write), false) => write,
@@ -329,6 +344,9 @@ impl Pulse {
         };
         if late(wire.stalled_since(), transport.write_deadline) {
             return Err(Close::SLOW);
+        }
+        if wire.left().is_some_and(|until| until <= now) {
+            wire.claim();
         }
         if read && late(self.pinged, transport.pong_deadline) {
             return Err(Close::NO_PONG);

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{Sink, Stream as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -36,7 +36,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::line::{Line, Pipe};
+use super::{
+    frame,
+    line::{Line, Pipe},
+};
 
 /// As much is gathered for one write.
 pub(super) const WINDOW: usize = 16 * 1024;
@@ -115,6 +118,8 @@ pub(crate) struct Wire<T> {
     queue: VecDeque<Message>,
     /// Bytes in `queue`, and those handed over since the last flush.
     waiting: usize,
+    /// When what was left to go out with the next event goes out without one.
+    left: Option<Instant>,
     /// Since when nothing gets through.
     stalled: Option<Instant>,
     /// When the client last sent anything.
@@ -150,6 +155,7 @@ impl<T: Stream> Wire<T> {
             line,
             queue: VecDeque::new(),
             waiting: 0,
+            left: None,
             stalled: None,
             heard: Instant::now(),
             closed: false,
@@ -170,7 +176,26 @@ impl<T: Stream> Wire<T> {
 
     /// Writes alone from here on, first what others did not get rid of.
     pub(super) fn claim(&mut self) {
+        self.left = None;
         self.waiting += self.line.claim();
+    }
+
+    /// Leaves what waits, if that is texts alone, to go out together with the next event: no later than `until`, when
+    /// [`Self::left`] is to be followed by a claim.
+    pub(super) fn leave(&mut self, until: Instant) {
+        let mut frames = BytesMut::new();
+        for message in &self.queue {
+            let Message::Frame(text) = message else { return };
+            frame::text(&mut frames, text.payload());
+        }
+        if !frames.is_empty() && self.line.leave(frames.freeze()) {
+            (self.queue, self.waiting, self.left) = (VecDeque::new(), 0, Some(until));
+        }
+    }
+
+    /// Until when something is left to go out with the next event.
+    pub(super) fn left(&self) -> Option<Instant> {
+        self.left
     }
 
     /// Queues a text message, which is UTF-8.
