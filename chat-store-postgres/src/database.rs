@@ -103,8 +103,21 @@ impl Database {
         Self::on(pool, config).await
     }
 
-    /// Takes a pool of the host's own.
-    pub(crate) async fn on(pool: PgPool, config: PostgresConfig) -> Result<Self, Fault> {
+    /// Takes a pool of the host's own, whose sessions are left as they are.
+    pub(crate) async fn of_host(pool: PgPool, config: PostgresConfig) -> Result<Self, Fault> {
+        let database = Self::on(pool, config).await?;
+        let compiles = "SELECT current_setting('jit', true) = 'on'";
+        let compiles: Option<bool> = sqlx::query_scalar(compiles).fetch_one(&database.pool).await?;
+        if compiles == Some(true) {
+            tracing::warn!(
+                "the pool's sessions have jit = on: with millions of messages in a conversation, reads of \
+                 a millisecond may take half a second; set jit = off for them"
+            );
+        }
+        Ok(database)
+    }
+
+    async fn on(pool: PgPool, config: PostgresConfig) -> Result<Self, Fault> {
         let schema = Schema::new(&config.schema)?;
         schema::prepare(&pool, &schema, config.migrate).await?;
         let waiting = Arc::new(Semaphore::new(half(&pool).div_ceil(2)));

@@ -42,12 +42,13 @@
 //!
 //! Turn off just-in-time compilation for it (`SET jit = off` in sqlx's `after_connect`, or `ALTER ROLE … SET jit = off`), as the
 //! store does on its own: where one conversation has millions of messages PostgreSQL would compile statements that take less
-//! than a millisecond.
+//! than a millisecond. The store warns in the log of a pool that has it on.
 //!
 //! # Behind a pooler
 //!
 //! PgBouncer in transaction mode needs version 1.21 and `max_prepared_statements` above 0. No session state is
-//! used: no advisory locks that outlive a transaction, no `LISTEN`, no `SET`.
+//! used: no advisory locks that outlive a transaction, no `LISTEN`, and no `SET` but that of `jit`, which is in nobody's way when
+//! another client gets the connection.
 
 mod append;
 mod batch;

@@ -80,12 +80,13 @@ impl PostgresStore {
         Self::with_pool(pool, PostgresConfig::default()).await
     }
 
-    /// Takes a pool of the host's own.
+    /// Takes a pool of the host's own. Warns in the log when its sessions compile statements (`jit`), which makes reads slow
+    /// where a conversation is very long.
     ///
     /// # Errors
     /// As [`PostgresStore::connect_with`].
     pub async fn with_pool(pool: PgPool, config: PostgresConfig) -> Result<Self, BackendError> {
-        opened(Database::on(pool, config).await)
+        opened(Database::of_host(pool, config).await)
     }
 
     /// The pool.

@@ -1,5 +1,11 @@
 //! Reads that come together share a round trip, and each is answered for itself.
 
+use std::{
+    io,
+    str::FromStr,
+    sync::{Arc, Mutex},
+};
+
 use futures::future::join_all;
 use parlor_core::{
     BackendErrorKind,
@@ -7,9 +13,12 @@ use parlor_core::{
     store::{ConversationStore, ListQuery, NewConversation},
 };
 use parlor_store_postgres::PostgresStore;
-use sqlx::query;
+use sqlx::{
+    postgres::{PgConnectOptions, PgPoolOptions},
+    query,
+};
 
-use crate::support::{append, message_of, now, opened, user};
+use crate::support::{append, database, message_of, now, opened, user};
 
 const USERS: usize = 100;
 
@@ -120,5 +129,39 @@ async fn who_goes_away_leaves_the_others_their_answers() {
                 task.await.unwrap();
             }
         }
+    }
+}
+
+/// The log, kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn statements_are_not_compiled_and_a_pool_that_does_is_warned_of() {
+    let own = opened().await;
+    let jit: String = sqlx::query_scalar("SHOW jit").fetch_one(own.pool()).await.unwrap();
+    assert_eq!(jit, "off");
+    for (jit, warned) in [("on", true), ("off", false)] {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        // The test's runtime has this one thread.
+        let guard = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber);
+        let options = PgConnectOptions::from_str(&database()).unwrap().options([("jit", jit)]);
+        let pool = PgPoolOptions::new().connect_with(options).await.unwrap();
+        PostgresStore::new(pool).await.unwrap();
+        drop(guard);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.contains("jit = on"), warned, "{log}");
     }
 }
