@@ -236,7 +236,7 @@ fn understand(text: &str) -> Result<Framed, Bytes> {
 enum Outcome {
     /// It is done, and this is the answer if there is one.
     Answered(Option<Bytes>),
-    /// What it asks for comes as events, and this is the answer if there is one.
+    /// What it asks for comes as events in a moment, and this is the answer if there is one.
     Resumed(Option<Bytes>),
     /// A send has its place in the order; the answer comes with its commit.
     Queued(BoxFuture<'static, Option<Bytes>>),
@@ -273,10 +273,14 @@ fn carry_out<'a>(
                 });
                 answer(id, renewed)
             }
-            ClientFrame::Resume(resume) => match session.resume(resume) {
-                Ok(()) => return Outcome::Resumed(answer(id, Ok(Empty {}))),
-                Err(error) => answer::<Empty>(id, Err(error)),
-            },
+            ClientFrame::Resume(resume) => {
+                let begins = !resume.more;
+                let resumed = session.resume(resume).map(|()| Empty {});
+                if begins && resumed.is_ok() {
+                    return Outcome::Resumed(answer(id, resumed));
+                }
+                answer(id, resumed)
+            }
             ClientFrame::Watch(users) => {
                 let watched = session.watch(users.user_ids).await;
                 answer(id, watched.map(|users| crate::reply::PresenceList { users }))
@@ -364,7 +368,7 @@ const FAR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use parlor_core::{Chat, backends::MemoryStore, model::Identity};
+    use parlor_core::{Chat, ConnectOptions, backends::MemoryStore, model::Identity};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -384,5 +388,21 @@ mod tests {
         println!("a connection's future: {size} bytes");
         // Ten thousand silent connections are to cost tens of megabytes, not hundreds.
         assert!(size <= 3 * 1024, "{size} bytes");
+    }
+
+    #[tokio::test]
+    async fn only_what_begins_a_resume_waits_for_what_it_brings() {
+        let chat = Chat::builder(Arc::new(MemoryStore::new())).build().await.unwrap();
+        let transport = Transport::new(chat);
+        let ann = Identity::new(parlor_core::model::UserId::new("ann").unwrap());
+        let session = transport.chat.connect(ann, ConnectOptions::default()).await.unwrap();
+        let outcome = async |text: &str| {
+            let framed = understand(text).unwrap();
+            carry_out(framed, &transport, &session).await
+        };
+        let chunk = outcome(r#"{"type":"resume","id":1,"known":[],"more":true}"#).await;
+        assert!(matches!(chunk, Outcome::Answered(Some(_))), "the next chunk may wait for it");
+        let last = outcome(r#"{"type":"resume","id":2,"known":[]}"#).await;
+        assert!(matches!(last, Outcome::Resumed(Some(_))));
     }
 }
