@@ -72,22 +72,55 @@ async fn compare(
             }
         }
     }
-    // The peers have the same cases as parlor, or the first of them.
-    let most = cases.values().max_by_key(|cases| cases.len()).cloned().unwrap_or_default();
-    let rows = most.iter().enumerate().flat_map(|(place, case)| {
-        let has = |system: &System| cases.get(system.name()).is_some_and(|own| place < own.len());
-        let able: Vec<_> = taken.iter().filter(|(system, _)| has(system)).collect();
-        able.into_iter().map(move |(system, runs)| Row {
-            case: case.clone(),
-            system: system.name().to_owned(),
-            runs: runs.iter().map(|run| run[place].clone()).collect(),
-        })
-    });
     Ok(Outcome {
         scenario: scenario.name().to_owned(),
         unit: scenario.unit().to_owned(),
         what: plan.words(scenario),
         machine: machine.clone(),
-        rows: rows.collect(),
+        rows: rows(&taken, &cases),
     })
+}
+
+/// A row for each system that has a case. Some peers have not all of parlor's.
+fn rows(taken: &[(System, Vec<Vec<Figures>>)], cases: &BTreeMap<&str, Vec<String>>) -> Vec<Row> {
+    let most = cases.values().max_by_key(|cases| cases.len());
+    let mut rows = Vec::new();
+    for case in most.into_iter().flatten() {
+        for (system, runs) in taken {
+            let own = cases.get(system.name()).and_then(|own| own.iter().position(|it| it == case));
+            if let Some(place) = own {
+                rows.push(Row {
+                    case: case.clone(),
+                    system: system.name().to_owned(),
+                    runs: runs.iter().map(|run| run[place].clone()).collect(),
+                });
+            }
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenarios::Figure;
+
+    #[test]
+    fn a_figure_is_of_the_case_that_it_was_measured_in() {
+        let run = |rates: &[f64]| -> Vec<Figures> {
+            rates.iter().map(|rate| Figures::from([(Figure::Rate, *rate)])).collect()
+        };
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let (parlor, peer) = (System::ALL[0], System::ALL[1]);
+        let taken = [(parlor, vec![run(&[1.0, 2.0, 3.0])]), (peer, vec![run(&[10.0, 30.0])])];
+        let cases = BTreeMap::from([
+            (parlor.name(), names(&["page", "list", "old page"])),
+            (peer.name(), names(&["page", "old page"])),
+        ]);
+        let rows = rows(&taken, &cases);
+        let rates = rows.iter().map(|row| (row.case.as_str(), row.runs[0][&Figure::Rate]));
+        let expected =
+            [("page", 1.0), ("page", 10.0), ("list", 2.0), ("old page", 3.0), ("old page", 30.0)];
+        assert_eq!(rates.collect::<Vec<_>>(), expected);
+    }
 }
