@@ -33,8 +33,8 @@ const WAITING: usize = 64 * 1024;
 /// Bytes of events that are taken from the session at once.
 const BATCH: usize = 64 * 1024;
 
-/// So long the welcome waits for what a client is told of the resume that it sent along, which mostly follows in a moment.
-const TOGETHER: Duration = Duration::from_millis(50);
+/// How long at most, for what a client is told of the resume that it sent along: mostly that follows in a moment.
+const WELCOME_WAITS: Duration = Duration::from_millis(50);
 
 /// How a connection ends: with a close frame, or `None` when there is nobody to tell.
 type End = Option<Close>;
@@ -165,7 +165,7 @@ where
                         if let Some(frame) = frame {
                             wire.text(frame);
                         }
-                        wire.leave(Instant::now() + TOGETHER);
+                        wire.leave(Instant::now() + WELCOME_WAITS);
                     }
                     Outcome::Queued(send) => sends.push(send),
                 }
